@@ -1,0 +1,38 @@
+"""Limits and settings of a run, each with its default and its bounds."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_MIB = 1 << 20
+_GIB = 1 << 30
+
+
+class Limits(BaseModel):
+    """Bounds on what one entry may cost; what exceeds them is a failed record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source_bytes: int = Field(20 * _GIB, ge=1, description="bytes of one source")
+    image_pixels: int = Field(100_000_000, ge=1, description="pixels of one still picture")
+    frame_pixels: int = Field(8192 * 8192, ge=1, description="pixels of one video frame")
+    duration_seconds: float = Field(24 * 3600.0, gt=0, description="length of one video")
+    frames: int = Field(10_000, ge=1, description="frames decoded for one entry")
+    streams: int = Field(64, ge=1, description="streams in one container")
+    outputs: int = Field(1000, ge=1, description="pictures made of one entry")
+    output_side_pixels: int = Field(16_383, ge=1, description="longer side of a made picture")
+    output_pixels: int = Field(100_000_000, ge=1, description="pixels of a made picture")
+
+
+class Settings(BaseModel):
+    """How a run is carried out; nothing here changes a single output pixel."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limits: Limits = Limits()
+    lanes: int = Field(0, ge=0, description="lanes per worker; 0 = one per usable core")
+    lane_memory_bytes: int = Field(4 * _GIB, ge=64 * _MIB, description="memory of one lane")
+    lane_entries: int = Field(2000, ge=1, description="entries after which a lane is replaced")
+    shard_entries: int = Field(500, ge=1, description="most entries of one shard")
+    shard_bytes: int = Field(2 * _GIB, ge=1, description="most source bytes of one shard")
+    shard_seconds: float = Field(300.0, gt=0, description="time budget of one shard attempt")
+    drain_seconds: float = Field(30.0, ge=0, description="time for running entries after a drain")
+    pause_seconds: float = Field(600.0, ge=0, description="longest pause before the run gives up")

@@ -1,0 +1,221 @@
+"""What can be asked for: positions, outputs, entries and jobs, as frozen models that explain their errors."""
+
+import re
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from farm.geometry import Fit
+from farm.settings import Settings
+
+DEFAULT_TIMEOUT_SECONDS = 300.0
+DEFAULT_POSITION = "15%"
+
+_POSITION_HELP = (
+    'seconds (12.5), "HH:MM:SS.mmm", a percentage "15%", a fraction "1/4" or a frame "frame:120", '
+    "each with an optional minus sign to count from the end"
+)
+_CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d{1,2}(?:\.\d*)?)")
+
+
+class ImageFormat(StrEnum):
+    """The format of a made picture."""
+
+    PNG = "png"
+    JPG = "jpg"
+    WEBP = "webp"
+
+
+class Accuracy(StrEnum):
+    """`keyframe`: the keyframe at or before the position; `exact`: the frame shown at it."""
+
+    KEYFRAME = "keyframe"
+    EXACT = "exact"
+
+
+class PositionUnit(StrEnum):
+    """What a position counts."""
+
+    SECONDS = "seconds"
+    FRACTION = "fraction"
+    FRAME = "frame"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+class Position(_Model):
+    """A moment of a video: `value` units from its start, or from its end where `from_end`.
+
+    Frames count from 0; from the end, frame 1 is the last one. On the wire it is one number or
+    string: see `parse_position`.
+    """
+
+    unit: PositionUnit
+    value: float = Field(ge=0)
+    from_end: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_wire(cls, wire: object) -> object:
+        return parse_position(wire) if isinstance(wire, str | int | float) else wire
+
+    @model_serializer
+    def _to_wire(self) -> str | float:
+        sign = "-" if self.from_end else ""
+        match self.unit:
+            case PositionUnit.FRAME:
+                return f"frame:{sign}{int(self.value)}"
+            case PositionUnit.FRACTION:
+                return f"{sign}{self.value * 100:.12g}%"
+            case PositionUnit.SECONDS:
+                return f"{sign}{self.value:.12g}"
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "number"}, {"type": "string"}], "description": _POSITION_HELP}
+
+
+def parse_position(wire: str | float) -> dict[str, Any]:
+    """The fields of a `Position` from its wire form; raises ValueError with what is allowed."""
+    text = str(wire).strip()
+    unit, number = PositionUnit.SECONDS, text
+    if text.startswith("frame:"):
+        unit, number = PositionUnit.FRAME, text.removeprefix("frame:")
+    from_end = number.startswith("-")
+    number = number.removeprefix("-")
+    try:
+        if isinstance(wire, bool):
+            raise ValueError
+        if unit is PositionUnit.FRAME:
+            value = float(int(number))
+        elif clock := _CLOCK.fullmatch(number):
+            hours, minutes, seconds = clock.groups()
+            value = int(hours or 0) * 3600 + int(minutes) * 60 + float(seconds)
+        elif number.endswith("%"):
+            unit, value = PositionUnit.FRACTION, float(number[:-1]) / 100
+        elif "/" in number:
+            above, below = number.split("/")
+            unit, value = PositionUnit.FRACTION, float(above) / float(below)
+        else:
+            value = float(number)
+        if not 0 <= value < float("inf") or (unit is PositionUnit.FRACTION and value > 1):
+            raise ValueError
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"expected {_POSITION_HELP}; received {wire!r}") from None
+    return {"unit": unit, "value": value, "from_end": from_end}
+
+
+Side = Annotated[int, Field(ge=1, le=65_535, strict=True)]
+
+
+class ThumbnailSpec(_Model):
+    """One output of an entry: which moments, which size and which format."""
+
+    width: Side | None = None
+    height: Side | None = None
+    fit: Fit = Fit.MAX
+    format: ImageFormat = ImageFormat.JPG
+    quality: Annotated[int, Field(ge=1, le=100, strict=True)] = 80
+    background: str | None = Field(
+        None,
+        pattern=r"^#[0-9a-fA-F]{6}$",
+        description="colour of padding and under transparency; default black and white",
+    )
+    position: Position | None = Field(
+        None, description=f"which moment; default {DEFAULT_POSITION}; not together with count"
+    )
+    count: Annotated[int, Field(ge=1, le=100_000, strict=True)] | None = Field(
+        None, description="this many moments, evenly placed"
+    )
+    accuracy: Accuracy = Accuracy.KEYFRAME
+    filename: str | None = Field(None, min_length=1, max_length=1024)
+    engine: str | None = None
+    engine_version: str | None = None
+    timeout: Annotated[float, Field(gt=0, le=86_400)] = DEFAULT_TIMEOUT_SECONDS
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.position is not None and self.count is not None:
+            raise ValueError("expected position or count, received both")
+        if self.fit in (Fit.CROP, Fit.PAD) and (self.width is None or self.height is None):
+            raise ValueError(f"expected width and height with fit '{self.fit.value}'")
+        if self.engine_version is not None and self.engine is None:
+            raise ValueError("expected engine with engine_version")
+        return self
+
+
+class Entry(_Model):
+    """One row of a manifest with the job's defaults filled in: one source and what to make of it."""
+
+    source: str = Field(min_length=1, max_length=8192)
+    id: str | None = Field(None, min_length=1, max_length=255)
+    input_format: str | None = Field(None, pattern=r"^[A-Za-z0-9]{1,16}$")
+    outputs: tuple[ThumbnailSpec, ...] = Field(min_length=1, max_length=100)
+    destination: str = Field(min_length=1, max_length=4096)
+    tag: str | None = Field(None, max_length=1024)
+    size: Annotated[int, Field(ge=0)] | None = Field(None, description="bytes, where listed")
+    mtime: float | None = Field(None, description="seconds since 1970, where listed")
+    etag: str | None = Field(None, description="the store's hash of the source, where listed")
+
+    @field_validator("source", "destination")
+    @classmethod
+    def _no_secret(cls, uri: str) -> str:
+        authority = uri.partition("://")[2].partition("/")[0]
+        if ":" in authority.rpartition("@")[0]:
+            raise ValueError(
+                "expected no password in a URI; name a profile instead: scheme://profile@bucket/key"
+            )
+        if "\0" in uri:
+            raise ValueError("expected a URI without NUL")
+        return uri
+
+    @property
+    def timeout_seconds(self) -> float:
+        """The longest time that any output of the entry allows."""
+        return max(output.timeout for output in self.outputs)
+
+
+class Job(_Model):
+    """A manifest, where its results go, and defaults for all of its entries."""
+
+    manifest: str = Field(min_length=1, description="path, URI or glob of the manifest or sources")
+    destination: str | None = Field(None, description="default destination of the entries")
+    outputs: tuple[ThumbnailSpec, ...] = Field((), description="default outputs of the entries")
+    ledger: str | None = Field(None, description="where the ledger is kept; default DESTINATION/_ledger")
+    input_format: str | None = None
+    tag: str | None = None
+    settings: Settings = Settings()
+
+
+def explain(error: ValidationError) -> str:
+    """All faults of a model in one line: field, what is expected, what was received."""
+    return "; ".join(_fault(fault) for fault in error.errors(include_url=False))
+
+
+def _fault(fault: Any) -> str:
+    path = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]
+    ).lstrip(".")
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    received = fault.get("input")
+    if fault["type"] in ("missing", "extra_forbidden", "value_error") or isinstance(received, dict):
+        return f"{path}: {message}" if path else message
+    return f"{path}: {message}, received {str(received)[:100]!r}"

@@ -1,0 +1,1 @@
+"""Tensor functions of the farm: resize, crop, colour; the torch reference defines what is right."""
