@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The bytes of one entry inside a lane: a seekable binary file, its size and its name for messages."""
+    """One entry's bytes inside a lane: a seekable binary file, its size, its name for messages."""
 
     file: BinaryIO
     size_bytes: int
@@ -40,7 +40,9 @@ class Decoder(Protocol):
     def warnings(self) -> tuple[str, ...]:
         """What a person should know of the result, up to now, such as `position_past_end`."""
 
-    def frames(self, targets: Sequence[Target], *, at_least: "Size | None") -> "Iterator[FrameBatch]":
+    def frames(
+        self, targets: Sequence[Target], *, at_least: "Size | None"
+    ) -> "Iterator[FrameBatch]":
         """Yields the pictures for the targets, each target answered exactly once, in any order.
 
         `at_least` is the smallest coded size that serves: a decoder may shrink on load down to it.
@@ -64,3 +66,68 @@ class Engine(Protocol):
 
     def open(self, source: Source, *, media_format: MediaFormat, limits: Limits) -> Decoder:
         """Opens a source; raises a MediaError where it is none of the engine's formats."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    path: str
+    kinds: frozenset[MediaKind]
+    hint: str
+
+
+_IMAGE = frozenset({MediaKind.IMAGE})
+_VIDEO = frozenset({MediaKind.VIDEO})
+
+# In order of preference. `synthetic` serves only its own format.
+_ENGINES = {
+    "pillow": _Entry("farm.engines.pillow:PillowEngine", _IMAGE, "pip install 'pillow>=12'"),
+    "pyav": _Entry("farm.engines.pyav:PyAVEngine", _VIDEO, "pip install 'av>=16'"),
+    "decord": _Entry(
+        "farm.engines.decord:DecordEngine",
+        _VIDEO,
+        "pip install 'decord>=0.6', which has wheels for Linux on x86-64 only",
+    ),
+    "synthetic": _Entry(
+        "farm.engines.synthetic:SyntheticEngine", frozenset(), "it comes with thumbfarm"
+    ),
+}
+
+
+@cache
+def load(name: str) -> Engine:
+    """The engine of that name, imported on first use and kept.
+
+    Raises EngineUnavailableError where the name is unknown or its library cannot be imported.
+    """
+    if name not in _ENGINES:
+        raise EngineUnavailableError(
+            f"expected engine to be one of {', '.join(_ENGINES)}; received {name!r}"
+        )
+    entry = _ENGINES[name]
+    module, _, attribute = entry.path.partition(":")
+    try:
+        engine = getattr(import_module(module), attribute)()
+    # OSError and RuntimeError: a native library that is missing or refuses this machine.
+    except (ImportError, OSError, RuntimeError) as error:
+        raise EngineUnavailableError(
+            f"engine {name} cannot be loaded: {error}; to install: {entry.hint}"
+        ) from error
+    return cast(Engine, engine)
+
+
+def candidates(media_format: MediaFormat) -> tuple[str, ...]:
+    """The engines to try for a format where the caller named none, best first."""
+    if media_format.name == "synthetic":
+        return ("synthetic",)
+    return tuple(name for name, entry in _ENGINES.items() if media_format.kind in entry.kinds)
+
+
+def available() -> dict[str, str]:
+    """Each engine's version, or the reason why it cannot be loaded."""
+    found = {}
+    for name in _ENGINES:
+        try:
+            found[name] = load(name).version
+        except EngineUnavailableError as error:
+            found[name] = str(error)
+    return found
