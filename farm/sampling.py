@@ -1,19 +1,110 @@
 """Which moments of a source are wanted: positions and counts become targets, without any pixel."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from farm.media import MediaInfo, MediaKind
-from farm.spec import Accuracy, Position, PositionUnit, ThumbnailSpec, parse_position
+from farm.spec import (
+    DEFAULT_POSITION,
+    Accuracy,
+    Position,
+    PositionUnit,
+    ThumbnailSpec,
+    parse_position,
+)
+
+DURATION_UNKNOWN = "duration_unknown"
+POSITION_PAST_END = "position_past_end"
+POSITION_BEFORE_START = "position_before_start"
+
+_DEFAULT_POSITION = Position(**parse_position(DEFAULT_POSITION))
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """One wanted moment: a pts in seconds, or a frame number where `frame` is not None.
 
-    `frame` counts from 0 in order of presentation; -1 is the last one.
+    `frame` counts from 0 in order of presentation; -1 is the last one. Beside a frame number,
+    `seconds` is only an estimate.
     """
 
     seconds: float
     accuracy: Accuracy
     frame: int | None = None
+
+
+def make_targets(
+    spec: ThumbnailSpec, info: MediaInfo
+) -> tuple[tuple[Target, ...], tuple[str, ...]]:
+    """The moments that an output asks of a source, ascending, and warnings about them.
+
+    A still has one moment, whatever is asked. A position outside the video is moved to its first
+    or last moment, with a warning. Where the length is unknown, what depends on it becomes the
+    first moment, with a warning; a count then becomes that one moment, because the same picture N
+    times over serves nobody.
+    """
+    if info.kind is MediaKind.IMAGE:
+        return (Target(0.0, spec.accuracy),), ()
+    duration = _duration(info)
+    if spec.count is None:
+        position = spec.position or _DEFAULT_POSITION
+        if position.unit is PositionUnit.FRAME:
+            target, warning = _frame_target(position, spec.accuracy, info)
+        else:
+            offset, warning = _offset(position, duration, info.average_fps)
+            target = Target(info.start_seconds + offset, spec.accuracy)
+        return (target,), (warning,) if warning else ()
+    if not duration:
+        return (Target(info.start_seconds, spec.accuracy),), (DURATION_UNKNOWN,)
+    offsets = ((i + 0.5) / spec.count * duration for i in range(spec.count))
+    return tuple(Target(info.start_seconds + offset, spec.accuracy) for offset in offsets), ()
+
+
+def _duration(info: MediaInfo) -> float:
+    """The length in seconds, from the frame count where the stream does not tell; 0: unknown."""
+    if info.duration_seconds > 0:
+        return info.duration_seconds
+    if info.average_fps > 0 and info.frame_count > 1:
+        return info.frame_count / info.average_fps
+    return 0.0
+
+
+def _last_offset(duration: float, fps: float) -> float:
+    """A moment at which the last frame is shown: half an average frame before the end."""
+    half_frame = 0.5 / fps if fps > 0 else 0.0
+    return duration - half_frame if 0 < half_frame < duration else duration * (1 - 1e-6)
+
+
+def _offset(position: Position, duration: float, fps: float) -> tuple[float, str | None]:
+    """Seconds after the first frame, and a warning where it is not the asked moment.
+
+    The end itself, such as `100%`, stands for the last moment and is no cause for a warning.
+    """
+    fraction = position.unit is PositionUnit.FRACTION
+    if not duration:
+        unknown = fraction or position.from_end
+        return (0.0, DURATION_UNKNOWN) if unknown else (position.value, None)
+    offset = position.value * duration if fraction else position.value
+    if position.from_end:
+        offset = duration - offset
+    if offset < 0:
+        return 0.0, POSITION_BEFORE_START
+    if offset >= duration:
+        return _last_offset(duration, fps), POSITION_PAST_END if offset > duration else None
+    return offset, None
+
+
+def _frame_target(
+    position: Position, accuracy: Accuracy, info: MediaInfo
+) -> tuple[Target, str | None]:
+    """The target of a frame number. The decoder counts the frames: no header is trusted here."""
+    number, warning = int(position.value), None
+    if position.from_end:
+        # Frame 1 from the end is the last one, so frame 0 lies behind it.
+        warning = POSITION_PAST_END if number == 0 else None
+        number = -max(1, number)
+    estimate, duration = 0.0, _duration(info)
+    if info.average_fps > 0:
+        estimate = number / info.average_fps + (duration if number < 0 else 0.0)
+        last = _last_offset(duration, info.average_fps) if duration else estimate
+        estimate = min(max(0.0, estimate), last)
+    return Target(info.start_seconds + max(0.0, estimate), accuracy, number), warning
