@@ -1,0 +1,236 @@
+"""Names of made pictures: filename templates and default names, safe on every store.
+
+A template is the whole key of a picture, relative to the destination. `{id}` and `{tag}` are the
+entry's, `{row}` is its number in the manifest, `{stem}` the source's name without extension,
+`{path}` its path without scheme, `{width}` and `{height}` are the asked sides, `{ext}` is the
+format, `{output}` and `{index}` number the entry's outputs and an output's pictures from 1, and
+`{fanout}` spreads ids over 65,536 folders. `%d` and `%03d` are `{index}`; `%%` is a percent sign.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+from hashlib import sha256
+from typing import TypeVar
+from urllib.parse import unquote
+
+from farm.errors import InvalidEntryError
+from farm.geometry import Fit
+from farm.spec import Entry, ThumbnailSpec
+
+_T = TypeVar("_T")
+
+PLACEHOLDERS = (
+    "id", "row", "stem", "ext", "path", "width", "height", "fanout", "tag", "index", "output",
+)  # fmt: skip
+_ALLOWED = (
+    ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+    + ", %d and %03d (the picture's number from 1) and %% (a percent sign)"
+)
+_TOKEN = re.compile(r"\{([^{}]*)\}|%(d|%|0[1-9]d)")
+
+KEY_BYTES = 1024
+# Below the 255 bytes of file systems, so that a store's temporary suffix still fits.
+_PART_BYTES = 240
+_STEM_BYTES = 160
+_TRAILING = re.compile(r"[. ]+$")
+_RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(?=\.|$)")
+_UNSAFE = '<>:"|?*\\/'
+
+
+def default_id(source: str, own_outputs: str | None = None) -> str:
+    """The id of a row that names none: 16 hex digits of the SHA-256 of its source.
+
+    `own_outputs` is the canonical JSON of the outputs where the row has its own, so that two rows
+    of one source with different outputs never overwrite each other.
+    """
+    return _digest(source if own_outputs is None else f"{source}\0{own_outputs}")[:16]
+
+
+def entry_id(entry: Entry) -> str:
+    """The entry's id, or the default one."""
+    return entry.id if entry.id is not None else default_id(entry.source)
+
+
+def check_template(template: str, *, several: bool) -> None:
+    """Raises ValueError, saying what is allowed, where a filename template cannot be used.
+
+    With `several` entries a template must tell them apart by {id}, {row} or {path}.
+    """
+    names = placeholders(template)
+    if several and not names & {"id", "row", "path"}:
+        raise ValueError(
+            f"expected {{id}}, {{row}} or {{path}} in filename {template!r}, because several "
+            "entries share it and would overwrite each other"
+        )
+
+
+@lru_cache(maxsize=1024)
+def placeholders(template: str) -> frozenset[str]:
+    """The names used in a template, `index` for %d too; raises ValueError where it is malformed."""
+    names = {match[1] for match in _TOKEN.finditer(template) if match[1] is not None}
+    if unknown := sorted(names.difference(PLACEHOLDERS)):
+        raise ValueError(
+            f"unknown placeholder {{{unknown[0]}}} in filename {template!r}; allowed: {_ALLOWED}"
+        )
+    if stray := re.search(r"[{}]|%\d*.?", _TOKEN.sub("", template)):
+        raise ValueError(f"unexpected {stray[0]!r} in filename {template!r}; allowed: {_ALLOWED}")
+    if unsafe := [c for c in template if c != "/" and _is_unsafe(c)]:
+        raise ValueError(
+            f"unexpected {unsafe[0]!r} in filename {template!r}; folders are separated by '/', and "
+            'control characters and < > : " | ? * \\ are not allowed'
+        )
+    if any(part in ("", ".", "..") for part in template.split("/")):
+        raise ValueError(
+            f"expected filename {template!r} to be relative to the destination, "
+            "without empty, '.' or '..' parts"
+        )
+    if any(match[2] not in (None, "%") for match in _TOKEN.finditer(template)):
+        names.add("index")
+    return frozenset(names)
+
+
+def make_key(entry: Entry, *, row: int, output: int, index: int) -> str:
+    """The key, relative to the destination, of picture `index` (from 1) of an output (from 0).
+
+    Raises InvalidEntryError where the output's template does not serve it.
+    """
+    spec = entry.outputs[output]
+    template = spec.filename or f"{{fanout}}/{{id}}/{_default_name(spec)}"
+    try:
+        names = placeholders(template)
+    except ValueError as error:
+        raise InvalidEntryError(f"outputs[{output}].filename: {error}") from None
+    if (spec.count or 1) > 1 and "index" not in names:
+        raise InvalidEntryError(
+            f"outputs[{output}].filename: expected %d or {{index}} in {template!r}, because "
+            f"count is {spec.count}"
+        )
+
+    def value(match: re.Match[str]) -> str:
+        if match[2] == "%":
+            return "%"
+        if match[2] is not None:
+            return f"%{match[2]}" % index
+        return _value(match[1], entry, row=row, output=output, index=index)
+
+    return _safe_key(_TOKEN.sub(value, template), f"outputs[{output}].filename")
+
+
+def _default_name(spec: ThumbnailSpec) -> str:
+    match spec.width, spec.height:
+        case None, None:
+            label = ""
+        case width, None:
+            label = f"-w{width}"
+        case None, height:
+            label = f"-h{height}"
+        case width, height:
+            label = f"-{width}x{height}"
+    fit = "" if spec.fit is Fit.MAX else f"-{spec.fit.value}"
+    number = "-%04d" if (spec.count or 1) > 1 else ""
+    return f"{{stem}}{label}{fit}{number}.{{ext}}"
+
+
+def _value(name: str, entry: Entry, *, row: int, output: int, index: int) -> str:
+    spec = entry.outputs[output]
+    match name:
+        case "id":
+            return _safe_part(entry_id(entry), distinct=True)
+        case "fanout":
+            digest = _digest(entry_id(entry))
+            return f"{digest[:2]}/{digest[2:4]}"
+        case "stem":
+            return _stem(entry.source)
+        case "path":
+            return _path(entry.source)
+        case "ext":
+            return spec.format.value
+        case "width" | "height":
+            return str(_required(getattr(spec, name), name, output))
+        case "tag":
+            return _safe_part(_required(entry.tag, name, output), limit=_STEM_BYTES)
+        case _:
+            return str({"row": row, "index": index, "output": output + 1}[name])
+
+
+def _required(value: _T | None, name: str, output: int) -> _T:
+    if not value:
+        raise InvalidEntryError(
+            f"outputs[{output}].filename: expected a {name} to be given, because the template "
+            f"uses {{{name}}}"
+        )
+    return value
+
+
+def _split(source: str) -> tuple[str, str]:
+    """A source's path without scheme, credentials and leading slash, and its query."""
+    scheme, separator, path = source.partition("://")
+    if not separator:
+        return source.lstrip("/"), ""
+    query = ""
+    if scheme in ("http", "https"):
+        # In the names of other stores '?' and '#' are ordinary characters.
+        path, _, query = path.partition("#")[0].partition("?")
+    host, slash, rest = path.partition("/")
+    return f"{host.rpartition('@')[2]}{slash}{rest}".lstrip("/"), query
+
+
+def _stem(source: str) -> str:
+    name = _split(source)[0].rstrip("/").rpartition("/")[2]
+    if "://" in source:
+        name = unquote(name)
+    stem, _, extension = name.rpartition(".")
+    return _safe_part(stem or extension, limit=_STEM_BYTES) or "_"
+
+
+def _path(source: str) -> str:
+    path, query = _split(source)
+    parts = [_safe_part(part, distinct=True) for part in path.split("/") if part not in ("", ".")]
+    # A query may hold a signature, so only its digest tells sources apart.
+    return "/".join(parts) + (f"~{_digest(query)[:8]}" if query else "") or "_"
+
+
+def _safe_key(key: str, field: str) -> str:
+    key = "/".join(_safe_part(part, distinct=True) for part in key.split("/"))
+    if len(key.encode()) > KEY_BYTES:
+        raise InvalidEntryError(
+            f"{field}: expected a name of at most {KEY_BYTES} bytes; received "
+            f"{len(key.encode())} bytes, {key[:60]!r}..."
+        )
+    return key
+
+
+def _safe_part(text: str, *, limit: int = _PART_BYTES, distinct: bool = False) -> str:
+    """One part of a key that every file system and object store takes, at most `limit` bytes.
+
+    `distinct`: a part that had to be changed ends in a digest of what it was, before its
+    extension, so that different texts stay different.
+    """
+    safe = "".join("_" if _is_unsafe(character) else character for character in text)
+    safe = unicodedata.normalize("NFC", safe)
+    safe = _RESERVED.sub(r"\1_", _untrailed(safe))
+    if safe == text and len(safe.encode()) <= limit:
+        return safe
+    head, dot, extension = safe.rpartition(".")
+    if not head or len(extension) > 8 or not extension.isalnum():
+        head, dot, extension = safe, "", ""
+    tail = (f"~{_digest(text)[:8]}" if distinct else "") + dot + extension
+    return _cut(head, limit - len(tail.encode())) + tail
+
+
+def _is_unsafe(character: str) -> bool:
+    return character in _UNSAFE or unicodedata.category(character) in ("Cc", "Zl", "Zp")
+
+
+def _untrailed(text: str) -> str:
+    """The text with underscores for the trailing dots and spaces that Windows would drop."""
+    return _TRAILING.sub(lambda match: "_" * len(match[0]), text)
+
+
+def _cut(text: str, limit: int) -> str:
+    return _untrailed(text.encode()[:limit].decode(errors="ignore"))
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
