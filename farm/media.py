@@ -15,7 +15,7 @@ class MediaKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MediaFormat:
-    """A file format as its first bytes tell it; `name` is lower case: `jpeg`, `png`, `mp4`, `matroska`."""
+    """A file format as its first bytes tell it; `name` is lower case: `jpeg`, `mp4`, `matroska`."""
 
     kind: MediaKind
     name: str

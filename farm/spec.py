@@ -1,4 +1,4 @@
-"""What can be asked for: positions, outputs, entries and jobs, as frozen models that explain their errors."""
+"""What can be asked for: positions, outputs, entries and jobs, as models that explain errors."""
 
 import re
 from enum import StrEnum
@@ -163,7 +163,7 @@ class ThumbnailSpec(_Model):
 
 
 class Entry(_Model):
-    """One row of a manifest with the job's defaults filled in: one source and what to make of it."""
+    """One row of a manifest with the job's defaults filled in."""
 
     source: str = Field(min_length=1, max_length=8192)
     id: str | None = Field(None, min_length=1, max_length=255)
@@ -199,7 +199,9 @@ class Job(_Model):
     manifest: str = Field(min_length=1, description="path, URI or glob of the manifest or sources")
     destination: str | None = Field(None, description="default destination of the entries")
     outputs: tuple[ThumbnailSpec, ...] = Field((), description="default outputs of the entries")
-    ledger: str | None = Field(None, description="where the ledger is kept; default DESTINATION/_ledger")
+    ledger: str | None = Field(
+        None, description="where the ledger is kept; default DESTINATION/_ledger"
+    )
     input_format: str | None = None
     tag: str | None = None
     settings: Settings = Settings()

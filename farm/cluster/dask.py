@@ -1,0 +1,228 @@
+"""The cluster port over Dask: any scheduler by its address, or an embedded cluster.
+
+Dask places work and watches workers. Attempts, draining and time limits are the run's own, because
+Dask's `retries`, `lifetime` and `retire_workers` restart a task that is under way or do nothing for
+a worker that died. A worker takes a shard only when our plugin has granted it a slot, which it does
+after its lanes are up: a worker whose set-up fails gets no work. One slot a worker, whatever its
+threads.
+"""
+
+import asyncio
+import contextlib
+import queue
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import dask
+from distributed import Client, LocalCluster
+from distributed.diagnostics.plugin import WorkerPlugin
+
+from farm.cluster.port import Outcome, OutcomeKind, outcome_of
+from farm.errors import ClusterError, FarmError
+from farm.ledger import ShardRef
+from farm.settings import Settings
+from farm.worker import Summary, Worker
+
+_SLOT = "farm-slot"
+_FIRST_SLOT_SECONDS = 180.0
+_SLOTS_AGE_SECONDS = 5.0
+_HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_CONFIG = {
+    # Lanes have their own memory limit; a nanny's would kill the worker for a lane's appetite.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+    "distributed.scheduler.allowed-failures": 10,
+    "distributed.scheduler.worker-ttl": "120 s",
+    "distributed.scheduler.events-log-length": 1000,
+    "distributed.comm.timeouts.connect": "60 s",
+    "distributed.comm.timeouts.tcp": "60 s",
+    "distributed.comm.retry.count": 3,
+    "distributed.admin.log-format": "%(levelname)s %(name)s: %(message)s",
+}
+
+
+class DaskCluster:
+    """Any Dask cluster by the address of its scheduler, or an embedded one without an address."""
+
+    def __init__(
+        self, settings: Settings, *, scheduler: str | None = None, workers: int = 1
+    ) -> None:
+        self._run = f"farm-{uuid.uuid4().hex[:12]}"
+        self._embedded: LocalCluster | None = None
+        self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._futures: dict[str, Any] = {}
+        self._slots = (0, 0.0)
+        # Set for the life of the embedded cluster: its nannies hand it to workers they restart.
+        self._config = dask.config.set(_CONFIG) if scheduler is None else contextlib.nullcontext()
+        try:
+            if scheduler is None:
+                self._embedded = _embed(workers)
+            with _signals_held():
+                self._client = Client(self._embedded or scheduler, set_as_default=False)
+            self._client.register_plugin(_LanesPlugin(settings))
+        except (OSError, TimeoutError, ValueError, RuntimeError, FarmError) as error:
+            self.close()
+            where = scheduler or "an embedded cluster"
+            raise ClusterError(
+                f"{where} cannot be used: {type(error).__name__}: {error}"
+            ) from error
+        self.dashboard: str | None = self._client.dashboard_link or None
+        self._await_first_slot()
+
+    def _await_first_slot(self) -> None:
+        deadline = time.monotonic() + _FIRST_SLOT_SECONDS
+        while self.slots() == 0:
+            if time.monotonic() > deadline:
+                self.close()
+                raise ClusterError(
+                    f"no worker was ready within {_FIRST_SLOT_SECONDS:g} s: expected at least one "
+                    "worker with thumbfarm installed; see the workers' logs"
+                )
+            time.sleep(0.1)
+            self._slots = (0, 0.0)
+
+    def slots(self) -> int:
+        """Workers with lanes, as of a few seconds ago."""
+        count, asked = self._slots
+        if time.monotonic() - asked > _SLOTS_AGE_SECONDS:
+            try:
+                identity = self._client.sync(self._client.scheduler.identity, n_workers=-1)
+            except (OSError, TimeoutError, AttributeError) as error:
+                raise ClusterError(f"the scheduler does not answer: {error}") from error
+            count = sum(_SLOT in worker["resources"] for worker in identity["workers"].values())
+            self._slots = (count, time.monotonic())
+        return count
+
+    def submit(self, ref: ShardRef, attempt: int, *, is_final: bool) -> None:
+        """Starts one attempt; Dask knows each by a key of its own and so blames none for another."""
+        key = f"{self._run}-{ref.number}-{ref.name}-{attempt}"
+        future = self._client.submit(
+            _run_shard, ref, self._run, is_final, key=key, pure=False, resources={_SLOT: 1}
+        )
+        self._futures[key] = future
+        future.add_done_callback(lambda done: self._outcomes.put(self._end(ref, key, done)))
+
+    def _end(self, ref: ShardRef, key: str, future: Any) -> Outcome:
+        self._futures.pop(key, None)
+        try:
+            if future.status == "finished":
+                return outcome_of(ref, future.result(timeout=30))
+            if future.status == "error":
+                error = future.exception(timeout=30)
+                lost = type(error).__name__ == "KilledWorker"
+                kind = OutcomeKind.LOST if lost else OutcomeKind.FAILED
+                return Outcome(ref, kind, reason=f"{type(error).__name__}: {error}"[:500])
+            return Outcome(ref, OutcomeKind.LOST, reason=f"the task was {future.status}")
+        except (OSError, TimeoutError, asyncio.CancelledError) as error:
+            return Outcome(ref, OutcomeKind.LOST, reason=f"{type(error).__name__}: {error}")
+        finally:
+            future.release()
+
+    def next_outcome(self, timeout_seconds: float) -> Outcome | None:
+        """The next attempt that ended; raises ClusterError where the scheduler is gone."""
+        try:
+            return self._outcomes.get(timeout=timeout_seconds)
+        except queue.Empty:
+            if self._client.status not in ("running", "connecting"):
+                raise ClusterError(f"the client is {self._client.status}") from None
+            return None
+
+    def where(self) -> dict[str, str]:
+        """Which worker has which attempt."""
+        held = self._client.who_has(list(self._futures.values()))
+        return {key: ", ".join(workers) for key, workers in held.items()}
+
+    def drain(self) -> None:
+        """Tells every worker to start no other entry; works beside a running shard."""
+        with contextlib.suppress(OSError, TimeoutError):
+            self._client.run(_drain, self._run, wait=False)
+
+    def close(self) -> None:
+        """Lets go of the scheduler; ends an embedded cluster."""
+        for part in (getattr(self, "_client", None), self._embedded):
+            if part is not None:
+                with contextlib.suppress(OSError, TimeoutError, RuntimeError):
+                    part.close(timeout=10)
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Blocks SIGINT and SIGTERM in every thread and process that is started meanwhile.
+
+    A Ctrl-C reaches the whole process group of a terminal: it is the run's to answer, by draining.
+    The mask is inherited, by the threads that start an embedded cluster's workers too.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _embed(workers: int) -> LocalCluster:
+    with _signals_held():
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            memory_limit=0,
+            silence_logs=40,
+        )
+
+
+class _LanesPlugin(WorkerPlugin):
+    """Starts the lanes of a worker and grants it its slot when they are up."""
+
+    name = "farm-lanes"
+    idempotent = True
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def setup(self, worker: Any) -> None:
+        """Runs on each worker, also on those that join or restart later."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, _start, self._settings)
+        await worker.set_resources(**{_SLOT: 1})
+
+    def teardown(self, worker: Any) -> None:
+        """Ends the lanes with the worker."""
+        _stop()
+
+
+_lock = threading.Lock()
+_worker: Worker | None = None
+
+
+def _start(settings: Settings) -> None:
+    global _worker
+    with _lock:
+        _worker = _worker or Worker(settings)
+
+
+def _stop() -> None:
+    global _worker
+    with _lock:
+        if _worker is not None:
+            _worker.close()
+        _worker = None
+
+
+def _run_shard(ref: ShardRef, run: str, is_final: bool) -> Summary:
+    if _worker is None:
+        raise ClusterError("this worker has no lanes")
+    return _worker.run_shard(ref, run=run, is_final=is_final)
+
+
+def _drain(run: str) -> None:
+    if _worker is not None:
+        _worker.drain(run)

@@ -1,0 +1,9 @@
+"""Lanes: isolated processes that alone touch bytes nobody trusts, forked from a warm zygote.
+
+`python -m farm.isolation` is the zygote's entry. A worker sees `LanePool` and `Lane` only and never
+imports what runs inside a lane.
+"""
+
+from farm.isolation.lane import Lane, LanePool, Reply
+
+__all__ = ["Lane", "LanePool", "Reply"]

@@ -1,0 +1,124 @@
+"""What a lane does: takes one entry at a time, makes its pictures and answers with bytes."""
+
+import io
+import os
+import socket
+from dataclasses import asdict
+from typing import Any, BinaryIO, cast
+
+import torch
+
+from farm import pipeline
+from farm.engines import Source
+from farm.errors import FarmError, InternalError, LaneMemoryError, SourceError
+from farm.isolation import wire
+from farm.settings import Limits
+from farm.spec import Entry
+
+_READ_BYTES = 256 << 10
+
+
+def warm_up() -> None:
+    """Loads what every entry needs, before the fork, without starting a thread."""
+    torch.set_num_threads(1)
+    pipeline.warm_up()
+
+
+def serve(sock: socket.socket) -> None:
+    """Answers requests until the worker closes its end."""
+    while True:
+        try:
+            request = wire.receive(sock)
+        except (EOFError, ConnectionError):
+            return
+        header, payloads = _answer(sock, request)
+        wire.send(sock, header, payloads=payloads)
+
+
+def _answer(sock: socket.socket, request: wire.Message) -> tuple[dict[str, Any], list[bytes]]:
+    try:
+        with _open(sock, request) as file:
+            return _work(request.header, file)
+    except FarmError as error:
+        return _failure(error)
+    except MemoryError:
+        return _failure(LaneMemoryError("the entry needed more memory than a lane may have"))
+    except Exception as error:  # noqa: BLE001 - a lane answers for whatever a codec throws
+        if "can't allocate memory" in str(error):
+            return _failure(LaneMemoryError("the entry needed more memory than a lane may have"))
+        return _failure(InternalError(f"{type(error).__name__}: {error}"[:500]))
+
+
+def _failure(error: FarmError) -> tuple[dict[str, Any], list[bytes]]:
+    return {"op": "error", "code": error.code, "message": str(error)}, []
+
+
+def _work(header: dict[str, Any], file: BinaryIO) -> tuple[dict[str, Any], list[bytes]]:
+    entry = Entry.model_validate(header["entry"])
+    limits = Limits.model_validate(header["limits"])
+    source = Source(file, header["size_bytes"], header["name"])
+    if header["op"] == "probe":
+        info, plans = pipeline.probe(entry, header["row"], source, limits=limits)
+        return {"op": "probed", "info": asdict(info), "plans": [asdict(_) for _ in plans]}, []
+    result = pipeline.make_thumbnails(entry, header["row"], source, limits=limits)
+    facts = [
+        {name: value for name, value in asdict(_).items() if name != "data"}
+        | {"size_bytes": len(_.data)}
+        for _ in result.thumbnails
+    ]
+    reply = {
+        "op": "made",
+        "thumbnails": facts,
+        "engine": result.engine,
+        "engine_version": result.engine_version,
+        "fallback": result.fallback,
+        "warnings": list(result.warnings),
+        "notes": result.notes,
+        "timings_ms": result.timings_ms,
+    }
+    return reply, [thumbnail.data for thumbnail in result.thumbnails]
+
+
+def _open(sock: socket.socket, request: wire.Message) -> BinaryIO:
+    if request.fds:
+        return os.fdopen(request.fds[0], "rb", buffering=_READ_BYTES)
+    broker = _BrokerFile(sock, request.header["size_bytes"])
+    return cast(BinaryIO, io.BufferedReader(broker, _READ_BYTES))
+
+
+class _BrokerFile(io.RawIOBase):
+    """A remote source: each read is asked of the worker, which alone can reach a store."""
+
+    def __init__(self, sock: socket.socket, size_bytes: int) -> None:
+        self._sock = sock
+        self._size_bytes = size_bytes
+        self._offset = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._offset
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._offset, os.SEEK_END: self._size_bytes}[whence]
+        if origin + offset < 0:
+            raise ValueError(f"expected an offset of at least 0, received {origin + offset}")
+        self._offset = origin + offset
+        return self._offset
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        length = min(len(view), self._size_bytes - self._offset)
+        if length <= 0:
+            return 0
+        wire.send(self._sock, {"op": "read", "offset": self._offset, "length": length})
+        answer = wire.receive(self._sock)
+        if "error" in answer.header:
+            raise SourceError(answer.header["error"])
+        view[: len(answer.payload)] = answer.payload
+        self._offset += len(answer.payload)
+        return len(answer.payload)

@@ -1,0 +1,289 @@
+"""The ledger: passes, their write-once plans and one immutable results object per shard.
+
+    LEDGER/pass-0001/pass.json                          what the pass is; put first, put once
+    LEDGER/pass-0001/plan/part-000000.n0012.parquet     12 shards, one row group each; put once
+    LEDGER/pass-0001/plan.json                          the plan is complete: parts, rows
+    LEDGER/pass-0001/results/000000-0003.parquet        shard 3 of part 0 is committed
+    LEDGER/pass-0001/done.json                          all of them are; how many were deferred
+
+List and put suffice: nothing is renamed, appended or rewritten, so that any store will do and a
+process that dies at any moment leaves either a whole object or none. A shard is done when its
+results object exists; its name alone says so, and no entry is read to find out.
+"""
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from farm.errors import RunConflictError
+from farm.record import Record, record_schema
+
+SCHEMA_VERSION = 1
+
+
+class Listed(Protocol):
+    """One object of a listing."""
+
+    @property
+    def uri(self) -> str:
+        """Where it is."""
+
+
+class Store(Protocol):
+    """What the ledger needs of a store: `farm.storage` has it."""
+
+    def get(self, uri: str, /) -> bytes:
+        """The bytes of an object."""
+
+    def put(self, uri: str, data: bytes, /) -> None:
+        """Stores an object, replacing what is there."""
+
+    def put_new(self, uri: str, data: bytes, /) -> bool:
+        """Stores an object unless there is one already; whether it did."""
+
+    def exists(self, uri: str, /) -> bool:
+        """Whether there is such an object."""
+
+    def join(self, uri: str, key: str, /) -> str:
+        """The URI of a key below another."""
+
+    def list_files(self, uri: str, /) -> Iterator[Listed]:
+        """The objects below a URI, in order of their names."""
+
+
+class PassReason(StrEnum):
+    """Why a pass was made."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    FORCED = "forced"
+    RETRY = "retry"
+    DEFERRED = "deferred"
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What a pass is: which manifest and job it walks, and why.
+
+    `fingerprint` is equal for two runs that would do the same. `parent` is the pass whose rows a
+    derived one (`retry`, `deferred`) takes up; its rows keep their numbers.
+    """
+
+    number: int
+    reason: PassReason
+    fingerprint: str
+    job: dict[str, Any]
+    manifest: dict[str, Any]
+    created: str
+    farm_version: str
+    parent: int | None = None
+    shard_entries: int | None = None
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a plan: its number in the manifest, its fields as written or why it has none."""
+
+    number: int
+    fields: dict[str, Any] | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ShardRef:
+    """A shard by reference: a few words, whatever its entries weigh."""
+
+    ledger: str
+    number: int
+    part: int
+    shards_in_part: int
+    index: int
+
+    @property
+    def name(self) -> str:
+        """The shard's name within its pass."""
+        return f"{self.part:06d}-{self.index:04d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One stored part of a plan."""
+
+    number: int
+    shards: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSeal:
+    """The end of a plan: nothing is added after it."""
+
+    parts: int
+    rows: int
+    carried: int = 0
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+class Ledger:
+    """The passes below one URI."""
+
+    def __init__(self, uri: str, store: Store) -> None:
+        self.uri = uri
+        self._store = store
+
+    def _at(self, number: int, key: str) -> str:
+        return self._store.join(self.uri, f"pass-{number:04d}/{key}")
+
+    def passes(self) -> list[Pass]:
+        """All passes, oldest first; raises RunConflictError for one that a newer farm wrote."""
+        found: list[Pass] = []
+        while self._store.exists(uri := self._at(len(found) + 1, "pass.json")):
+            found.append(self._pass(uri))
+        return found
+
+    def read_pass(self, number: int) -> Pass:
+        """One pass by its number."""
+        return self._pass(self._at(number, "pass.json"))
+
+    def _pass(self, uri: str) -> Pass:
+        fields = json.loads(self._store.get(uri))
+        if fields.get("schema_version") != SCHEMA_VERSION:
+            raise RunConflictError(
+                f"{uri} has ledger schema {fields.get('schema_version')!r}, this farm writes "
+                f"{SCHEMA_VERSION}: use thumbfarm {fields.get('farm_version')!r}, or a new ledger"
+            )
+        return Pass(**(fields | {"reason": PassReason(fields["reason"])}))
+
+    def create_pass(self, new: Pass) -> None:
+        """Writes the head of a pass; raises RunConflictError where another run was faster."""
+        if not self._store.put_new(self._at(new.number, "pass.json"), _json(asdict(new))):
+            raise RunConflictError(
+                f"pass {new.number} of {self.uri} was made by another run just now: "
+                "let it finish, or use another ledger"
+            )
+
+    def put_part(self, number: int, part: int, shards: Sequence[Sequence[Row]]) -> Part:
+        """Stores one part of a plan, a row group for each shard; what is there already stays."""
+        buffer = io.BytesIO()
+        with pq.ParquetWriter(buffer, _ROW_SCHEMA, compression="zstd") as writer:
+            for rows in shards:
+                writer.write_table(_row_table(rows), row_group_size=max(1, len(rows)))
+        key = f"plan/part-{part:06d}.n{len(shards):04d}.parquet"
+        self._store.put_new(self._at(number, key), buffer.getvalue())
+        return Part(part, len(shards))
+
+    def parts(self, number: int) -> list[Part]:
+        """The stored parts of a plan, in order; the gapless beginning where some are missing."""
+        names = (
+            listed.uri.rpartition("/")[2]
+            for listed in self._store.list_files(self._at(number, "plan/"))
+        )
+        # part-000000.n0012.parquet
+        found = {int(name[5:11]): int(name[13:17]) for name in names if name.startswith("part-")}
+        gapless = next(k for k in range(len(found) + 1) if k not in found)
+        return [Part(k, found[k]) for k in range(gapless)]
+
+    def seal_plan(self, number: int, seal: PlanSeal) -> None:
+        """Marks a plan as complete."""
+        self._store.put_new(self._at(number, "plan.json"), _json(asdict(seal)))
+
+    def read_seal(self, number: int) -> PlanSeal | None:
+        """The plan's end, None while it is not complete."""
+        uri = self._at(number, "plan.json")
+        return PlanSeal(**json.loads(self._store.get(uri))) if self._store.exists(uri) else None
+
+    def finish_pass(self, number: int, deferred: int) -> None:
+        """Marks a pass as done, so that nobody need list its results to know."""
+        self._store.put_new(self._at(number, "done.json"), _json({"deferred": deferred}))
+
+    def deferred(self, number: int) -> int | None:
+        """How many entries a finished pass left for the next, None while it is not finished."""
+        uri = self._at(number, "done.json")
+        return (
+            int(json.loads(self._store.get(uri))["deferred"]) if self._store.exists(uri) else None
+        )
+
+    def shards(self, number: int, parts: Iterable[Part]) -> list[ShardRef]:
+        """References to all shards of some parts."""
+        return [
+            ShardRef(self.uri, number, part.number, part.shards, index)
+            for part in parts
+            for index in range(part.shards)
+        ]
+
+    def read_shard(self, ref: ShardRef) -> list[Row]:
+        """The rows of one shard."""
+        key = f"plan/part-{ref.part:06d}.n{ref.shards_in_part:04d}.parquet"
+        data = self._store.get(self._at(ref.number, key))
+        table = pq.ParquetFile(io.BytesIO(data)).read_row_group(ref.index)
+        return [
+            Row(
+                row["number"],
+                None if row["fields"] is None else json.loads(row["fields"]),
+                row["error"],
+            )
+            for row in table.to_pylist()
+        ]
+
+    def is_committed(self, ref: ShardRef) -> bool:
+        """Whether the results of a shard are stored."""
+        return self._store.exists(self._at(ref.number, f"results/{ref.name}.parquet"))
+
+    def committed(self, number: int) -> set[str]:
+        """The names of all committed shards of a pass, by listing alone."""
+        listed = self._store.list_files(self._at(number, "results/"))
+        return {_.uri.rpartition("/")[2].removesuffix(".parquet") for _ in listed}
+
+    def commit(self, ref: ShardRef, records: Sequence[Record]) -> bool:
+        """Stores a shard's records, once; False where another attempt has done so already."""
+        buffer = io.BytesIO()
+        rows = [record.to_row() for record in records]
+        pq.write_table(pa.Table.from_pylist(rows, record_schema()), buffer, compression="zstd")
+        return self._store.put_new(
+            self._at(ref.number, f"results/{ref.name}.parquet"), buffer.getvalue()
+        )
+
+    def results(self, ref: ShardRef, columns: Sequence[str] | None = None) -> pa.Table:
+        """The committed records of one shard."""
+        data = self._store.get(self._at(ref.number, f"results/{ref.name}.parquet"))
+        return pq.read_table(io.BytesIO(data), columns=columns)
+
+    def tables(self, number: int, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The committed records of a pass, shard by shard."""
+        for listed in self._store.list_files(self._at(number, "results/")):
+            yield pq.read_table(io.BytesIO(self._store.get(listed.uri)), columns=columns)
+
+    def put_summary(self, summary: dict[str, Any]) -> str:
+        """Stores the newest summary, for people and dashboards; returns where."""
+        uri = self._store.join(self.uri, "summary.json")
+        self._store.put(uri, _json(summary))
+        return uri
+
+
+_ROW_SCHEMA = pa.schema([("number", pa.int64()), ("fields", pa.string()), ("error", pa.string())])
+
+
+def _row_table(rows: Sequence[Row]) -> pa.Table:
+    return pa.Table.from_pylist(
+        [
+            {
+                "number": row.number,
+                "fields": None
+                if row.fields is None
+                else json.dumps(row.fields, ensure_ascii=False),
+                "error": row.error,
+            }
+            for row in rows
+        ],
+        _ROW_SCHEMA,
+    )
+
+
+def _json(fields: dict[str, Any]) -> bytes:
+    return json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False).encode()

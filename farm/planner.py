@@ -1,0 +1,231 @@
+"""The planner: a pass's rows, cut into shards and stored part by part while work goes on."""
+
+import contextlib
+import itertools
+import random
+import threading
+from collections.abc import Iterable, Iterator
+
+from farm.dialects.native import parse_row
+from farm.errors import InvalidEntryError, InvalidManifestError
+from farm.history import done_fingerprints, rows_to_redo
+from farm.ledger import Ledger, Part, Pass, PassReason, PlanSeal, Row, ShardRef
+from farm.options import RunOptions
+from farm.plan import fingerprint
+from farm.record import Status
+from farm.source_list import SourceList
+from farm.spec import Job
+
+_FIRST_SHARD_ENTRIES = 16
+_SHARDS_BEFORE_DOUBLING = 8
+_MOST_SHARDS_IN_PART = 32
+_SAMPLE_SEED = 1
+
+
+class Planner:
+    """Cuts the rows of one pass into shards, from where an earlier command left off."""
+
+    def __init__(self, ledger: Ledger, one: Pass, options: RunOptions) -> None:
+        self.ledger = ledger
+        self.number = one.number
+        self.job = Job.model_validate(one.job)
+        self._pass = one
+        self._options = options
+        self._carried = 0
+
+    def describe(self) -> str:
+        """One line for people."""
+        what = {
+            PassReason.NEW: "all entries",
+            PassReason.CHANGED: "the manifest or the outputs changed: what is not done yet",
+            PassReason.FORCED: "all entries once more",
+            PassReason.RETRY: "the entries that failed",
+            PassReason.DEFERRED: "the entries that were left for later",
+        }
+        return f"pass {self.number}: {what[self._pass.reason]}"
+
+    def is_planned(self) -> bool:
+        """Whether the plan is complete."""
+        return self.ledger.read_seal(self.number) is not None
+
+    def finish(self) -> None:
+        """Marks the pass as done, with the number of entries that it left for the next."""
+        tables = self.ledger.tables(self.number, ["status"])
+        deferred = sum(table["status"].to_pylist().count(Status.DEFERRED.value) for table in tables)
+        self.ledger.finish_pass(self.number, deferred)
+
+    @contextlib.contextmanager
+    def in_background(self) -> Iterator["Planned"]:
+        """Plans in a thread of its own, so that work begins with the first part."""
+        if self._options.strict:
+            self._check_rows()
+        planned = Planned(self)
+        planned.start()
+        try:
+            yield planned
+        finally:
+            planned.give_up()
+
+    def _check_rows(self) -> None:
+        for row in self._rows():
+            if row.error is not None:
+                raise InvalidManifestError(f"{self.job.manifest}, row {row.number}: {row.error}")
+            assert row.fields is not None
+            parse_row(row.fields, number=row.number, job=self.job)
+
+    def plan(self) -> Iterator[tuple[Part, int]]:
+        """Stores the missing parts; yields each part with its rows, then seals the plan."""
+        done = self.ledger.parts(self.number)
+        rows = planned = 0
+        for number, shards in enumerate(self._cut()):
+            count = sum(map(len, shards))
+            planned = number + 1
+            rows += count
+            if number >= len(done):
+                yield self.ledger.put_part(self.number, number, shards), count
+            else:
+                yield done[number], count
+        self.ledger.seal_plan(self.number, PlanSeal(planned, rows, self._carried))
+
+    def _cut(self) -> Iterator[list[list[Row]]]:
+        """Parts of shards: small ones first, so that every worker soon has something to do."""
+        shards = _cut_shards(
+            self._rows(),
+            most_entries=self._pass.shard_entries or self.job.settings.shard_entries,
+            most_bytes=self.job.settings.shard_bytes,
+        )
+        in_part = 4
+        while part := list(itertools.islice(shards, in_part)):
+            yield part
+            in_part = min(in_part * 2, _MOST_SHARDS_IN_PART)
+
+    def _rows(self) -> Iterator[Row]:
+        match self._pass.reason:
+            case PassReason.RETRY:
+                redo = (Status.FAILED, Status.QUARANTINED)
+                return rows_to_redo(self.ledger, self.number, redo)
+            case PassReason.DEFERRED:
+                return rows_to_redo(self.ledger, self.number, (Status.DEFERRED,))
+            case PassReason.NEW | PassReason.FORCED:
+                return self._manifest_rows()
+            case PassReason.CHANGED:
+                return self._not_done(self._manifest_rows())
+
+    def _manifest_rows(self) -> Iterator[Row]:
+        sources = SourceList(self.job.manifest, self.ledger.uri, self.job.destination)
+        rows = sources.rows(self._pass.manifest)
+        if self._options.sample is not None:
+            return iter(_sample(rows, self._options.sample))
+        return itertools.islice(rows, self._options.limit)
+
+    def _not_done(self, rows: Iterable[Row]) -> Iterator[Row]:
+        done = done_fingerprints(self.ledger, self.number)
+        self._carried = 0
+        for row in rows:
+            if self._is_done(row, done):
+                self._carried += 1
+            else:
+                yield row
+
+    def _is_done(self, row: Row, done: set[bytes]) -> bool:
+        if row.fields is None:
+            return False
+        try:
+            entry = parse_row(row.fields, number=row.number, job=self.job)
+        except InvalidEntryError:
+            return False
+        return bytes.fromhex(fingerprint(entry)) in done
+
+
+class Planned:
+    """A plan in the making."""
+
+    def __init__(self, planner: Planner) -> None:
+        self._planner = planner
+        self._lock = threading.Lock()
+        self._ready: list[ShardRef] = []
+        self._rows = 0
+        self._error: BaseException | None = None
+        self._given_up = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="farm-planner", daemon=True)
+
+    def start(self) -> None:
+        """Begins to plan."""
+        self._thread.start()
+
+    def give_up(self) -> None:
+        """Ends the planning after the part under way."""
+        self._given_up.set()
+        self._thread.join()
+
+    def take(self) -> list[ShardRef]:
+        """The shards that were planned since the last call and are not committed.
+
+        Raises whatever stopped the planning.
+        """
+        with self._lock:
+            ready, self._ready = self._ready, []
+        if self._error is not None and not ready:
+            raise self._error
+        return ready
+
+    def is_complete(self) -> bool:
+        """Whether all shards have been handed out."""
+        with self._lock:
+            return not self._thread.is_alive() and not self._ready and self._error is None
+
+    def rows(self) -> int | None:
+        """Rows that this command has to do, None while planning."""
+        return None if self._thread.is_alive() else self._rows
+
+    def _work(self) -> None:
+        planner = self._planner
+        try:
+            committed = planner.ledger.committed(planner.number)
+            if (seal := planner.ledger.read_seal(planner.number)) is not None:
+                refs = planner.ledger.shards(planner.number, planner.ledger.parts(planner.number))
+                todo = [ref for ref in refs if ref.name not in committed]
+                self._rows = round(seal.rows * len(todo) / max(1, len(refs)))
+                self._hand_out(todo)
+                return
+            for part, rows in planner.plan():
+                refs = planner.ledger.shards(planner.number, [part])
+                todo = [ref for ref in refs if ref.name not in committed]
+                self._rows += round(rows * len(todo) / max(1, len(refs)))
+                self._hand_out(todo)
+                if self._given_up.is_set():
+                    return
+        except Exception as error:  # noqa: BLE001 - handed to the thread that waits for the plan
+            self._error = error
+
+    def _hand_out(self, refs: list[ShardRef]) -> None:
+        with self._lock:
+            self._ready += refs
+
+
+def _cut_shards(rows: Iterable[Row], *, most_entries: int, most_bytes: int) -> Iterator[list[Row]]:
+    shard: list[Row] = []
+    size_bytes = made = 0
+    for row in rows:
+        size = row.fields.get("size") if row.fields is not None else None
+        weight = size if isinstance(size, int) and size > 0 else 0
+        ramp = _FIRST_SHARD_ENTRIES << min(16, made // _SHARDS_BEFORE_DOUBLING)
+        if shard and (len(shard) >= min(ramp, most_entries) or size_bytes + weight > most_bytes):
+            yield shard
+            shard, size_bytes, made = [], 0, made + 1
+        shard.append(row)
+        size_bytes += weight
+    if shard:
+        yield shard
+
+
+def _sample(rows: Iterable[Row], count: int) -> list[Row]:
+    """`count` random rows in their order, the same ones each time (Vitter's algorithm R)."""
+    chooser = random.Random(_SAMPLE_SEED)
+    kept: list[Row] = []
+    for seen, row in enumerate(rows):
+        if len(kept) < count:
+            kept.append(row)
+        elif (place := chooser.randint(0, seen)) < count:
+            kept[place] = row
+    return sorted(kept, key=lambda row: row.number)

@@ -1,0 +1,272 @@
+"""The run loop: a window of shards, attempts counted, the environment's faults waited out."""
+
+import collections
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Protocol
+
+from farm.breaker import Breaker
+from farm.cluster import Cluster, Outcome, OutcomeKind
+from farm.errors import RunError
+from farm.history import Totals, totals
+from farm.ledger import Ledger, ShardRef
+from farm.options import RunOptions
+from farm.passes import Passes
+from farm.planner import Planner
+from farm.record import Status
+from farm.spec import Job
+
+_EXTRA_SHARDS = 2
+_MOST_ATTEMPTS = 5
+_POLL_SECONDS = 0.5
+_RATE_WINDOW_SECONDS = 60.0
+
+
+class RunState(StrEnum):
+    """How a run ended."""
+
+    DONE = "done"
+    PAUSED = "paused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is; `rows` is None while the manifest is still being planned."""
+
+    rows: int | None
+    entries: int
+    failures: int
+    pictures: int
+    entries_per_second: float
+    seconds_left: float | None
+    shards_in_flight: int
+    pass_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """The end of a run, or of this command's share in it."""
+
+    state: RunState
+    totals: Totals
+    ledger: str
+    summary: str
+    seconds: float
+    reason: str = ""
+
+
+class Observer(Protocol):
+    """Who watches a run; the command line shows it to people."""
+
+    def progressed(self, progress: Progress) -> None:
+        """Called about twice a second."""
+
+    def noticed(self, message: str) -> None:
+        """Called for what a person should know: a pause, a lost shard, a new pass."""
+
+
+class Stop:
+    """A request, from a signal or a caller, to end the run without losing anything."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def request(self) -> None:
+        """Asks the run to drain; may be called from a signal handler."""
+        self._event.set()
+
+    def is_requested(self) -> bool:
+        """Whether the run should drain."""
+        return self._event.is_set()
+
+
+def run_job(
+    job: Job,
+    ledger: Ledger,
+    *,
+    cluster: Callable[[], Cluster],
+    options: RunOptions,
+    observer: Observer,
+    stop: Stop,
+) -> RunReport:
+    """Carries a job on until all of its entries have a record, or something stops it.
+
+    `cluster` is called only when there is something to do. Raises a UsageError for a job that makes
+    no sense; a cluster or ledger that cannot be used ends in a report with state `failed`.
+    """
+    began = time.monotonic()
+    state, reason, opened = RunState.DONE, "", None
+    try:
+        passes = Passes(ledger, job, options)
+        while (planner := passes.next_planner()) is not None:
+            opened = opened or cluster()
+            observer.noticed(planner.describe())
+            walk = _PassWalk(planner, opened, options, observer, stop)
+            state, reason = walk.run()
+            if state is not RunState.DONE:
+                break
+            planner.finish()
+    except RunError as error:
+        state, reason = RunState.FAILED, f"{error.code}: {error}"
+    finally:
+        if opened is not None:
+            opened.close()
+    return _report(ledger, state, reason, time.monotonic() - began)
+
+
+def _report(ledger: Ledger, state: RunState, reason: str, seconds: float) -> RunReport:
+    found = totals(ledger)
+    summary = {
+        "state": state.value,
+        "reason": reason,
+        "entries": found.entries,
+        "carried": found.carried,
+        "counts": found.counts,
+        "codes": found.codes,
+        "pictures": found.pictures,
+        "bytes_read": found.bytes_read,
+        "bytes_written": found.bytes_written,
+        "seconds_of_last_command": round(seconds, 3),
+    }
+    return RunReport(state, found, ledger.uri, ledger.put_summary(summary), seconds, reason)
+
+
+class _PassWalk:
+    """The window over one pass."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        cluster: Cluster,
+        options: RunOptions,
+        observer: Observer,
+        stop: Stop,
+    ) -> None:
+        self._planner = planner
+        self._cluster = cluster
+        self._options = options
+        self._observer = observer
+        self._stop = stop
+        self._todo: collections.deque[ShardRef] = collections.deque()
+        self._in_flight: dict[ShardRef, int] = {}
+        self._attempts: collections.Counter[ShardRef] = collections.Counter()
+        self._breaker = Breaker(planner.job.settings.pause_seconds)
+        self._progress = Progress(None, 0, 0, 0, 0.0, None, 0, planner.number)
+        self._recent: collections.deque[tuple[float, int]] = collections.deque()
+        self._drained = False
+
+    def run(self) -> tuple[RunState, str]:
+        """Works until the pass is done, paused, drained or failed."""
+        with self._planner.in_background() as planned:
+            while True:
+                self._todo.extend(planned.take())
+                self._fill_window()
+                if not self._in_flight and (end := self._end(planned.is_complete())):
+                    return end
+                outcome = self._cluster.next_outcome(_POLL_SECONDS)
+                if outcome is not None:
+                    self._settle(outcome)
+                self._tell(planned.rows())
+                if self._stop.is_requested() and not self._drained:
+                    self._drained = True
+                    self._observer.noticed(
+                        "draining: entries under way are finished, no new ones begin"
+                    )
+                    self._cluster.drain()
+
+    def _end(self, is_planned: bool) -> tuple[RunState, str] | None:
+        if self._drained:
+            return RunState.PAUSED, "stopped by a signal; the same command goes on"
+        if self._too_many_failures():
+            return RunState.FAILED, f"more than {self._options.max_failures} entries failed"
+        if self._breaker.is_exhausted():
+            return RunState.PAUSED, self._breaker.reason
+        if is_planned and not self._todo and not self._breaker.aside:
+            return RunState.DONE, ""
+        return None
+
+    def _fill_window(self) -> None:
+        if self._drained or self._too_many_failures() or self._breaker.is_exhausted():
+            return
+        if self._breaker.paused_since is not None:
+            if not self._in_flight and time.monotonic() >= self._breaker.probe_after:
+                self._submit(self._breaker.aside.pop(0), is_final=False)
+            return
+        window = self._cluster.slots() + _EXTRA_SHARDS
+        while self._todo and len(self._in_flight) < window:
+            self._submit(self._todo.popleft(), is_final=False)
+        if not self._todo and not self._in_flight and self._planner.is_planned():
+            while self._breaker.aside:
+                self._submit(self._breaker.aside.pop(), is_final=True)
+
+    def _submit(self, ref: ShardRef, *, is_final: bool) -> None:
+        self._attempts[ref] += 1
+        self._in_flight[ref] = self._attempts[ref]
+        self._cluster.submit(ref, self._attempts[ref], is_final=is_final)
+
+    def _settle(self, outcome: Outcome) -> None:
+        self._in_flight.pop(outcome.ref, None)
+        match outcome.kind:
+            case OutcomeKind.COMMITTED:
+                self._count(outcome)
+                if self._breaker.committed():
+                    self._observer.noticed("going on: the cause of the pause is gone")
+            case OutcomeKind.BLOCKED:
+                # Waiting for better times is no attempt at the shard.
+                self._attempts[outcome.ref] -= 1
+                self._give_up(outcome)
+            case OutcomeKind.FAILED | OutcomeKind.LOST:
+                self._again(outcome)
+
+    def _give_up(self, outcome: Outcome) -> None:
+        code = outcome.summary.blocked_by if outcome.summary is not None else None
+        cause = f"{code}: {outcome.reason}"
+        if self._breaker.gave_up(outcome.ref, max(1, self._cluster.slots()), cause):
+            limit = self._planner.job.settings.pause_seconds
+            self._observer.noticed(f"paused, looking again for up to {limit:g} s: {cause}")
+
+    def _again(self, outcome: Outcome) -> None:
+        if self._planner.ledger.is_committed(outcome.ref):
+            return
+        if self._attempts[outcome.ref] >= _MOST_ATTEMPTS:
+            raise RunError(
+                f"shard {outcome.ref.name} failed {_MOST_ATTEMPTS} times, lastly: {outcome.reason}"
+            )
+        self._observer.noticed(f"shard {outcome.ref.name} is tried again: {outcome.reason}")
+        self._todo.appendleft(outcome.ref)
+
+    def _count(self, outcome: Outcome) -> None:
+        summary = outcome.summary
+        if summary is None or summary.was_done:
+            return
+        bad = summary.counts.get(Status.FAILED, 0) + summary.counts.get(Status.QUARANTINED, 0)
+        self._recent.append((time.monotonic(), summary.entries))
+        self._progress = replace(
+            self._progress,
+            entries=self._progress.entries + summary.entries,
+            failures=self._progress.failures + bad,
+            pictures=self._progress.pictures + summary.pictures,
+        )
+
+    def _too_many_failures(self) -> bool:
+        return self._options.allows(self._progress.failures, self._progress.entries) is False
+
+    def _tell(self, rows: int | None) -> None:
+        now = time.monotonic()
+        while self._recent and now - self._recent[0][0] > _RATE_WINDOW_SECONDS:
+            self._recent.popleft()
+        done = sum(entries for _, entries in self._recent)
+        rate = done / max(now - self._recent[0][0], _POLL_SECONDS) if self._recent else 0.0
+        left = None if rows is None or not rate else max(0, rows - self._progress.entries) / rate
+        self._progress = replace(
+            self._progress,
+            rows=rows,
+            entries_per_second=rate,
+            seconds_left=left,
+            shards_in_flight=len(self._in_flight),
+        )
+        self._observer.progressed(self._progress)

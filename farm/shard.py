@@ -1,0 +1,289 @@
+"""The walk over one shard's rows: entries into lanes, pictures into the store, records out."""
+
+import collections
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from farm import storage
+from farm.dialects.native import parse_row
+from farm.errors import FarmError, InternalError, LaneCrashError, LaneError
+from farm.isolation import Lane, LanePool, Reply
+from farm.ledger import Row
+from farm.plan import fingerprint, make_plans
+from farm.record import Artifact, Record, Status
+from farm.settings import Limits
+from farm.spec import Entry, ImageFormat, Job
+
+_MESSAGE_CHARACTERS = 500
+# So many sources are opened, and results stored, beside the entries that are in lanes.
+_EXTRA_THREADS = 2
+_RECENT_OUTCOMES = 20
+_BLOCKED_FRACTION = 0.8
+_BLOCKED_LEAST = 3
+
+
+class ShardWalk:
+    """One walk over rows by a few threads.
+
+    `drain_started` tells when the run's drain began, None while it goes on. With `is_final`, causes
+    from outside fail entries instead of giving the shard up. After `run`, `blocked_by` is the cause
+    for which it was given up.
+    """
+
+    def __init__(
+        self,
+        pool: LanePool,
+        job: Job,
+        rows: list[Row],
+        *,
+        worker: str,
+        drain_started: Callable[[], float | None],
+        is_final: bool,
+    ) -> None:
+        self._pool = pool
+        self._worker = worker
+        self._drain_started = drain_started
+        self._job = job
+        self._settings = job.settings
+        self._rows = rows
+        self._is_final = is_final or job.settings.pause_seconds == 0
+        self._budget_ends = time.monotonic() + job.settings.shard_seconds
+        self._lock = threading.Lock()
+        self._records: dict[int, Record] = {}
+        self._alone: list[tuple[int, Row, LaneError]] = []
+        self._in_lanes: set[Lane] = set()
+        self._recent: collections.deque[str | None] = collections.deque(maxlen=_RECENT_OUTCOMES)
+        self.blocked_by: FarmError | None = None
+
+    def run(self) -> list[Record]:
+        """The records of all rows, in order; incomplete where `blocked_by` is set."""
+        todo = iter(list(enumerate(self._rows)))
+        threads = self._pool.lanes + _EXTRA_THREADS
+        with ThreadPoolExecutor(threads, thread_name_prefix="farm-entry") as executor:
+            futures = [executor.submit(self._take_rows, todo) for _ in range(threads)]
+            for future in futures:
+                while not _done(future.exception, 0.5):
+                    self._drop_after_drain()
+        for error in filter(None, (future.exception() for future in futures)):
+            raise error
+        for index, row, first in self._alone:
+            self._records[index] = self._retry_alone(row, first)
+        for index, row in enumerate(self._rows):
+            self._records.setdefault(index, _deferred(row, self._job))
+        return [self._records[index] for index in range(len(self._rows))]
+
+    def _must_stop(self) -> bool:
+        return (
+            self.blocked_by is not None
+            or self._drain_started() is not None
+            or time.monotonic() > self._budget_ends
+        )
+
+    def _drop_after_drain(self) -> None:
+        began = self._drain_started()
+        if began is not None and time.monotonic() > began + self._settings.drain_seconds:
+            with self._lock:
+                for lane in self._in_lanes:
+                    lane.kill()
+
+    def _take_rows(self, todo: Iterator[tuple[int, Row]]) -> None:
+        # At least one row each, so that a budget that is too small still gets somewhere.
+        while self._drain_started() is None:
+            with self._lock:
+                index, row = next(todo, (-1, None))
+            if row is None:
+                return
+            try:
+                record, error = self._attempt(row, is_alone=False)
+            except LaneError as lost:
+                with self._lock:
+                    self._alone.append((index, row, lost))
+                continue
+            finally:
+                stop = self._must_stop()
+            with self._lock:
+                self._records[index] = record
+                self._notice(error)
+            if stop:
+                return
+
+    def _notice(self, error: FarmError | None) -> None:
+        """Gives the shard up when one cause from outside dominates the recent outcomes."""
+        self._recent.append(error.code if error is not None and error.environment else None)
+        if error is None or not error.environment or self._is_final:
+            return
+        alike = self._recent.count(error.code)
+        if alike >= max(_BLOCKED_LEAST, _BLOCKED_FRACTION * len(self._recent)):
+            self.blocked_by = self.blocked_by or error
+
+    def _retry_alone(self, row: Row, first: LaneError) -> Record:
+        """The second and last try of an entry that ended its lane, with no other beside it."""
+        if self._must_stop():
+            return _deferred(row, self._job)
+        try:
+            record, _ = self._attempt(row, is_alone=True)
+        except LaneError as second:
+            if self._drain_started() is not None:
+                return _deferred(row, self._job)
+            failed = _failed(_known(row, self._job), second)
+            return replace(failed, status=Status.QUARANTINED, attempts=2)
+        note = {"first_attempt": f"{first.code}: {first}"[:_MESSAGE_CHARACTERS]}
+        return replace(record, attempts=2, notes=record.notes | note)
+
+    def _attempt(self, row: Row, *, is_alone: bool) -> tuple[Record, FarmError | None]:
+        """The record of one row and its error; raises the LaneError of a lane that was lost."""
+        known = replace(_known(row, self._job), started=time.time(), worker=self._worker)
+        try:
+            if row.fields is None:
+                return replace(known, status=Status.FAILED, error_code="invalid_entry",
+                               message=(row.error or "")[:_MESSAGE_CHARACTERS]), None  # fmt: skip
+            entry = parse_row(row.fields, number=row.number, job=self._job)
+            known = replace(known, id=entry.id or "", tag=entry.tag, fingerprint=fingerprint(entry))
+            return self._make(entry, known, is_alone), None
+        except LaneError:
+            raise
+        except FarmError as error:
+            return _failed(known, error), error
+        except Exception as error:  # noqa: BLE001 - one entry's defect must not end the shard
+            ours = InternalError(f"{type(error).__name__}: {error}")
+            return _failed(known, ours), ours
+
+    def _make(self, entry: Entry, known: Record, is_alone: bool) -> Record:
+        limits = self._settings.limits
+        began = time.perf_counter()
+        with storage.open_source(entry.source, expected_size=entry.size, limits=limits) as source:
+            fetched = time.perf_counter()
+            request = {
+                "op": "make",
+                "entry": entry.model_dump(mode="json"),
+                "row": known.row,
+                "limits": limits.model_dump(mode="json"),
+                "size_bytes": source.size,
+                "name": known.source,
+            }
+            with self._pool.lease(fresh=is_alone) as lane, self._watched(lane):
+                reply = lane.call(
+                    request,
+                    fd=source.fd,
+                    read_at=source.read_at,
+                    timeout_seconds=entry.timeout_seconds,
+                )
+            made = time.perf_counter()
+            bytes_read, requests = source.bytes_read, source.requests
+        artifacts = _store(entry, known.row, limits, reply)
+        header = reply.header
+        own_timings = {
+            "fetch": (fetched - began) * 1e3,
+            "store": (time.perf_counter() - made) * 1e3,
+        }
+        return replace(
+            known,
+            status=Status.OK,
+            engine=header["engine"],
+            engine_version=header["engine_version"],
+            fallback=header["fallback"],
+            warnings=tuple(header["warnings"]),
+            artifacts=artifacts,
+            bytes_read=bytes_read,
+            requests=requests,
+            timings_ms=header["timings_ms"] | own_timings,
+            notes=header["notes"],
+        )
+
+    def _watched(self, lane: Lane) -> "_InLane":
+        return _InLane(self._lock, self._in_lanes, lane)
+
+
+@dataclass(frozen=True, slots=True)
+class _InLane:
+    """Keeps a lane in the set of those that a drain may drop."""
+
+    lock: threading.Lock
+    lanes: set[Lane]
+    lane: Lane
+
+    def __enter__(self) -> None:
+        with self.lock:
+            self.lanes.add(self.lane)
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.lanes.discard(self.lane)
+
+
+def _done(wait: Any, seconds: float) -> bool:
+    try:
+        wait(seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _known(row: Row, job: Job) -> Record:
+    source = row.fields.get("source") if row.fields is not None else None
+    return Record(
+        row=row.number,
+        status=Status.FAILED,
+        source=storage.redact(source) if isinstance(source, str) else "",
+    )
+
+
+def _deferred(row: Row, job: Job) -> Record:
+    return replace(_known(row, job), status=Status.DEFERRED, attempts=0)
+
+
+def _failed(known: Record, error: FarmError) -> Record:
+    return replace(
+        known,
+        status=Status.FAILED,
+        error_code=error.code,
+        message=str(error)[:_MESSAGE_CHARACTERS],
+        retryable=error.retryable or error.environment,
+    )
+
+
+def _store(entry: Entry, row: int, limits: Limits, reply: Reply) -> tuple[Artifact, ...]:
+    """Stores the pictures of a reply and says where they are.
+
+    The keys are the worker's own: a lane that a hostile file took over may lie about anything.
+    """
+    plans = make_plans(entry, row, None, limits=limits)
+    keys = {(plan.output, shot.index): shot.key for plan in plans for shot in plan.shots}
+    stored = []
+    offset = 0
+    for made in reply.header["thumbnails"]:
+        output, index = made["output"], made["index"]
+        if (output, index) not in keys:
+            raise LaneCrashError(f"the decoder's process made a picture {output}/{index} unasked")
+        data = reply.payload[offset : offset + made["size_bytes"]]
+        offset += len(data)
+        sha256 = hashlib.sha256(data).hexdigest()
+        image_format = entry.outputs[output].format
+        uri = storage.join(entry.destination, keys[output, index])
+        storage.put(uri, data, content_type=_CONTENT_TYPES[image_format], sha256=sha256)
+        stored.append(
+            Artifact(
+                uri=storage.redact(uri),
+                output=output,
+                index=index,
+                size_bytes=len(data),
+                sha256=sha256,
+                width=int(made["width"]),
+                height=int(made["height"]),
+                format=image_format.value,
+                pts_seconds=made["pts_seconds"],
+            )
+        )
+    return tuple(stored)
+
+
+_CONTENT_TYPES = {
+    ImageFormat.JPG: "image/jpeg",
+    ImageFormat.PNG: "image/png",
+    ImageFormat.WEBP: "image/webp",
+}

@@ -1,0 +1,124 @@
+"""One shard on one worker: its rows are read, its entries made, its records committed.
+
+The worker never touches the bytes of a source itself and imports no codec and no torch: those live
+in lanes. It keeps the clock, talks to the stores, and is the only one that writes the ledger.
+"""
+
+import collections
+import os
+import socket
+import time
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from farm import storage
+from farm.errors import FarmError, StoreError
+from farm.isolation import LanePool
+from farm.ledger import Ledger, ShardRef
+from farm.machine import usable_cores
+from farm.record import Record
+from farm.settings import Settings
+from farm.shard import ShardWalk
+from farm.spec import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A shard attempt in under 1 kB: counts, or the environment's cause that stopped it.
+
+    `committed` is False where the attempt gave up (`blocked_by` says why) and where another one
+    had committed before (`was_done`).
+    """
+
+    name: str
+    committed: bool
+    was_done: bool = False
+    blocked_by: str | None = None
+    blocked_message: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    codes: dict[str, int] = field(default_factory=dict)
+    pictures: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    seconds: float = 0.0
+    worker: str = ""
+
+    @property
+    def entries(self) -> int:
+        """Entries that have a record."""
+        return sum(self.counts.values())
+
+
+class Worker:
+    """What one worker process keeps between shards: its lanes and the runs that it is draining."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self._drains: dict[str, float] = {}
+        self.pool = LanePool(
+            lanes=settings.lanes or usable_cores(),
+            lane_memory_bytes=settings.lane_memory_bytes,
+            lane_entries=settings.lane_entries,
+        )
+
+    def drain(self, run: str) -> None:
+        """Lets no new entry of a run start; its shards commit what they have."""
+        self._drains.setdefault(run, time.monotonic())
+
+    def close(self) -> None:
+        """Ends the lanes."""
+        self.pool.close()
+
+    def run_shard(self, ref: ShardRef, *, run: str, is_final: bool) -> Summary:
+        """Carries out one attempt at a shard, for the `farm run` that is called `run`.
+
+        With `is_final` it commits even where the environment seems to be the cause of most
+        failures. Raises a StoreError or RunError where the ledger itself cannot be used.
+        """
+        started = time.monotonic()
+        ledger = Ledger(ref.ledger, storage)
+        if ledger.is_committed(ref):
+            return Summary(ref.name, committed=False, was_done=True, worker=self.name)
+        walk = ShardWalk(
+            self.pool,
+            _job(ref.ledger, ref.number),
+            ledger.read_shard(ref),
+            worker=self.name,
+            drain_started=lambda: self._drains.get(run),
+            is_final=is_final,
+        )
+        records = walk.run()
+        summary = replace(
+            _summarize(ref.name, records), seconds=time.monotonic() - started, worker=self.name
+        )
+        if walk.blocked_by is not None:
+            return _blocked(summary, walk.blocked_by)
+        try:
+            committed = ledger.commit(ref, records)
+        except StoreError as error:
+            return _blocked(summary, error)
+        return replace(summary, committed=committed, was_done=not committed)
+
+
+@lru_cache(maxsize=8)
+def _job(ledger: str, number: int) -> Job:
+    return Job.model_validate(Ledger(ledger, storage).read_pass(number).job)
+
+
+def _blocked(summary: Summary, cause: FarmError) -> Summary:
+    return replace(
+        summary, counts={}, codes={}, blocked_by=cause.code, blocked_message=str(cause)[:300]
+    )
+
+
+def _summarize(name: str, records: list[Record]) -> Summary:
+    codes = collections.Counter(_.error_code for _ in records if _.error_code is not None)
+    return Summary(
+        name,
+        committed=False,
+        counts=dict(collections.Counter(_.status.value for _ in records)),
+        codes=dict(codes.most_common(8)),
+        pictures=sum(len(_.artifacts) for _ in records),
+        bytes_read=sum(_.bytes_read for _ in records),
+        bytes_written=sum(artifact.size_bytes for _ in records for artifact in _.artifacts),
+    )
