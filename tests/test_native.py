@@ -1,0 +1,175 @@
+"""Native rows: defaults, overrides, CSV strings and errors that say what is allowed."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farm.dialects.native import join_uri, parse_row
+from farm.errors import InvalidEntryError
+from farm.geometry import Fit
+from farm.spec import Entry, ImageFormat, Job
+from farm.template import default_id
+
+
+def job(*outputs, **fields) -> Job:
+    return Job.model_validate(
+        {"manifest": "m.jsonl", "destination": "/out", "outputs": outputs} | fields
+    )
+
+
+JOB = job({"width": 320}, {"count": 4, "width": 64, "format": "png"}, tag="t", input_format="mp4")
+
+
+def parse(row, made: Job = JOB) -> Entry:
+    return parse_row(row, number=12, job=made)
+
+
+def test_a_source_alone_takes_the_defaults():
+    assert parse({"source": "/a.mp4"}) == Entry(
+        source="/a.mp4",
+        id=default_id("/a.mp4"),
+        outputs=JOB.outputs,
+        destination="/out",
+        tag="t",
+        input_format="mp4",
+    )
+
+
+def test_a_row_overrides_the_defaults():
+    row = {"source": "/a", "id": "x", "destination": "s3://b/p", "tag": "u", "input_format": "mov"}
+    entry = parse(row | {"size": 7, "mtime": 1.5, "etag": "e", "outputs": [{"height": 9}]})
+    assert entry.model_dump(exclude={"outputs"}) == row | {"size": 7, "mtime": 1.5, "etag": "e"}
+    assert [spec.height for spec in entry.outputs] == [9]
+    assert entry.outputs[0].width is None
+
+
+def test_nulls_are_absent():
+    assert parse({"source": "/a", "tag": None, "outputs": None}) == parse({"source": "/a"})
+
+
+def test_flat_columns_override_every_default_output():
+    entry = parse({"source": "/a", "quality": 50, "fit": "scale"})
+    assert [(spec.quality, spec.fit, spec.width) for spec in entry.outputs] == [
+        (50, Fit.SCALE, 320),
+        (50, Fit.SCALE, 64),
+    ]
+    assert [spec.format for spec in entry.outputs] == [ImageFormat.JPG, ImageFormat.PNG]
+
+
+def test_flat_columns_make_one_output_where_the_job_has_none():
+    (spec,) = parse({"source": "/a", "width": 100, "position": "50%"}, job()).outputs
+    assert (spec.width, spec.position.value) == (100, 0.5)
+
+
+def test_a_moment_of_the_row_replaces_that_of_the_job():
+    by_position = parse({"source": "/a", "position": 3}).outputs[1]
+    assert (by_position.count, by_position.position.value) == (None, 3)
+    by_count = parse({"source": "/a", "count": 2}, job({"position": 3})).outputs[0]
+    assert (by_count.count, by_count.position) == (2, None)
+
+
+def test_an_engine_of_the_row_drops_the_version_of_the_job():
+    made = job({"engine": "pyav", "engine_version": "18"})
+    (spec,) = parse({"source": "/a", "engine": "decord"}, made).outputs
+    assert (spec.engine, spec.engine_version) == ("decord", None)
+
+
+def test_csv_rows_hold_numbers_in_strings():
+    row = {"source": "/a", "width": "100", "height": "50", "fit": "crop", "quality": " 70 "}
+    row |= {"position": "12.5", "timeout": "20", "size": "1234", "mtime": "1.5", "tag": ""}
+    entry = parse(row, job())
+    (spec,) = entry.outputs
+    assert (spec.width, spec.height, spec.quality, spec.timeout) == (100, 50, 70, 20.0)
+    assert (entry.size, entry.mtime, entry.tag) == (1234, 1.5, None)
+    assert spec.position.value == 12.5
+
+
+def test_an_empty_csv_value_keeps_the_default():
+    assert parse({"source": "/a", "width": "", "id": "", "destination": ""}) == parse(
+        {"source": "/a"}
+    )
+
+
+def test_rows_of_one_source_with_different_outputs_have_different_ids():
+    rows = [{}, {"width": 10}, {"width": 20}, {"outputs": [{"width": 10}]}]
+    ids = {parse({"source": "/a"} | row).id for row in rows}
+    assert len(ids) == len(rows)
+
+
+def test_outputs_equal_to_the_defaults_keep_the_id():
+    same = [spec.model_dump(mode="json", exclude_unset=True) for spec in JOB.outputs]
+    assert parse({"source": "/a", "outputs": same}).id == parse({"source": "/a"}).id
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({}, "source: Field required"),
+        ({"source": ""}, "source: Field required"),
+        ({"source": 5}, "source: .*string, received '5'"),
+        ({"source": "/a", "widht": 5}, "widht: unknown column; allowed: source, .*width"),
+        ({"source": "/a", "width": 0}, "width: .*greater than or equal to 1, received '0'"),
+        ({"source": "/a", "width": "5", "size": 1}, "width: .*integer, received '5'"),
+        ({"source": "/a", "width": "5px"}, "width: .*integer, received '5px'"),
+        ({"source": "/a", "width": "-5"}, "width: .*integer, received '-5'"),
+        ({"source": "/a", "fit": "cover"}, "fit: .*'max', 'crop', 'scale' or 'pad'.*'cover'"),
+        ({"source": "/a", "format": "gif"}, "format: .*'png', 'jpg' or 'webp'.*'gif'"),
+        ({"source": "/a", "position": "noon"}, "position: expected seconds .*'noon'"),
+        ({"source": "/a", "outputs": []}, "outputs: .*at least 1 item"),
+        ({"source": "/a", "outputs": "x"}, "outputs: .*tuple, received 'x'"),
+        ({"source": "/a", "outputs": [{"width": "5"}]}, r"outputs\[0\].width: .*integer"),
+        ({"source": "/a", "outputs": [{}, {"colour": 1}]}, r"outputs\[1\].colour"),
+        ({"source": "/a", "outputs": [{}], "width": 5}, "outputs or width; received both"),
+        ({"source": "/a", "filename": "%s.jpg"}, r"outputs\[0\].filename: unexpected '%s'"),
+        ({"source": "s3://key:secret@b/a"}, "source: expected no password"),
+    ],
+)
+def test_errors_name_row_field_and_what_is_allowed(row, said):
+    with pytest.raises(InvalidEntryError, match=f"^row 12: .*{said}") as caught:
+        parse(row)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (job({}, destination=None), "destination: expected in the row or in the job"),
+        (job(), "outputs: expected in the row or in the job"),
+    ],
+)
+def test_what_neither_row_nor_job_gives_is_named(made, said):
+    with pytest.raises(InvalidEntryError, match=f"row 12: {said}"):
+        parse({"source": "/a"}, made)
+
+
+values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text())
+columns = st.sampled_from(["source", "id", "width", "count", "position", "outputs", "filename"])
+
+
+@given(st.dictionaries(columns | st.text(), values))
+def test_any_row_is_an_entry_or_an_explained_error(row):
+    try:
+        made = parse(row).source
+    except InvalidEntryError as error:
+        made = str(error)
+    assert made == row.get("source") or made.startswith("row 12: ")
+
+
+@given(st.integers(1, 65_535), st.integers(1, 100))
+def test_csv_and_json_rows_mean_the_same(width, quality):
+    typed = {"source": "/a", "width": width, "quality": quality}
+    assert parse({name: str(value) for name, value in typed.items()}) == parse(typed)
+
+
+@pytest.mark.parametrize(
+    ("destination", "uri"),
+    [
+        ("/out", "/out/a/b.jpg"),
+        ("/out/", "/out/a/b.jpg"),
+        ("s3://bucket/prefix", "s3://bucket/prefix/a/b.jpg"),
+        ("memory://", "memory://a/b.jpg"),
+        ("/", "/a/b.jpg"),
+    ],
+)
+def test_join_uri(destination, uri):
+    assert join_uri(destination, "a/b.jpg") == uri

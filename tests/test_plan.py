@@ -1,0 +1,148 @@
+"""Plans: shots, keys, geometry, limits and fingerprints."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farm.errors import InvalidEntryError, LimitError
+from farm.geometry import Size
+from farm.media import MediaInfo, MediaKind
+from farm.plan import Plan, fingerprint, make_plans, settle
+from farm.settings import Limits
+from farm.spec import Entry
+
+LIMITS = Limits()
+VIDEO = MediaInfo(
+    MediaKind.VIDEO, "mp4", "h264", Size(1920, 1080), duration_seconds=100.0, average_fps=25.0
+)
+STILL = MediaInfo(MediaKind.IMAGE, "jpeg", "jpeg", Size(400, 300), orientation=6)
+
+
+def entry(*outputs, **fields) -> Entry:
+    return Entry.model_validate(
+        {"source": "/data/clip.mp4", "id": "e", "destination": "/out", "outputs": outputs or ({},)}
+        | fields
+    )
+
+
+def plans(made: Entry, info=VIDEO, *, row=1, limits=LIMITS) -> tuple[Plan, ...]:
+    return make_plans(made, row, info, limits=limits)
+
+
+def names(plan: Plan) -> list[str]:
+    return [shot.key.rpartition("/")[2] for shot in plan.shots]
+
+
+def test_outputs_become_plans_in_order():
+    small, strip = plans(entry({"width": 320}, {"width": 64, "count": 3, "format": "png"}))
+    assert (small.output, strip.output) == (0, 1)
+    assert names(small) == ["clip-w320.jpg"]
+    assert names(strip) == ["clip-w64-0001.png", "clip-w64-0002.png", "clip-w64-0003.png"]
+    assert [shot.index for shot in strip.shots] == [1, 2, 3]
+    assert [shot.target.seconds for shot in strip.shots] == pytest.approx([100 / 6, 50, 500 / 6])
+    assert small.geometry.size == (320, 180)
+
+
+def test_without_a_probe_keys_are_known_but_nothing_else():
+    (plan,) = plans(entry({"count": 2}), None)
+    assert names(plan) == ["clip-0001.jpg", "clip-0002.jpg"]
+    assert [shot.target for shot in plan.shots] == [None, None]
+    assert plan.geometry is None
+
+
+def test_still_has_one_shot_and_its_orientation():
+    (plan,) = plans(entry({"count": 3, "width": 30}), STILL)
+    assert names(plan) == ["clip-w30-0001.jpg"]
+    assert plan.geometry.size == (30, 40)
+
+
+def test_warnings_of_the_sampling_are_kept():
+    (plan,) = plans(entry({"position": 1000}))
+    assert plan.warnings == ("position_past_end",)
+
+
+def test_unknown_size_waits_for_the_first_frame():
+    unknown = MediaInfo(MediaKind.VIDEO, "mpegts", "h264", Size(0, 0))
+    (plan,) = plans(entry({"width": 100}), unknown)
+    assert plan.geometry is None
+    geometry = settle(
+        plan, full_size=Size(720, 576), orientation=1, pixel_aspect=64 / 45, limits=LIMITS
+    )
+    assert geometry.size == (100, 56)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        ({"position": "10%"}, {"position": "20%"}),
+        ({"filename": "A.jpg"}, {"filename": "a.JPG"}),
+        ({"filename": "{id}-%d.jpg", "count": 2}, {"filename": "e-2.jpg"}),
+    ],
+)
+def test_equal_names_are_refused(outputs):
+    with pytest.raises(InvalidEntryError, match=r"outputs\[0\] and outputs\[1\]"):
+        plans(entry(*outputs))
+
+
+def test_too_many_pictures_are_refused_before_they_are_planned():
+    with pytest.raises(LimitError, match=r"at most 10 .*outputs\[1\] ask for 100003"):
+        plans(entry({"count": 3}, {"count": 100_000}), limits=Limits(outputs=10))
+
+
+@pytest.mark.parametrize(
+    ("limits", "output"),
+    [
+        (Limits(output_side_pixels=100), {"width": 101}),
+        (Limits(output_pixels=9_999), {"width": 100, "height": 100, "fit": "pad"}),
+        (Limits(output_side_pixels=1000), {}),
+    ],
+)
+def test_too_large_pictures_are_refused(limits, output):
+    with pytest.raises(LimitError, match="picture of at most"):
+        plans(entry(output), limits=limits)
+    (plan,) = plans(entry(output), None, limits=limits)
+    with pytest.raises(LimitError, match="picture of at most"):
+        settle(plan, full_size=VIDEO.size, orientation=1, pixel_aspect=1.0, limits=limits)
+
+
+@given(st.integers(1, 60), st.integers(1, 60))
+def test_every_picture_has_its_own_key(one, other):
+    made = plans(entry({"count": one, "width": 10}, {"count": other, "width": 20}))
+    keys = [shot.key.casefold() for plan in made for shot in plan.shots]
+    assert len(set(keys)) == len(keys) == one + other
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": "/data/other.mp4"},
+        {"id": "f"},
+        {"destination": "/elsewhere"},
+        {"input_format": "mp4"},
+        {"size": 5},
+        {"mtime": 5.5},
+        {"etag": "abc"},
+        {"outputs": [{"width": 9}]},
+        {"outputs": [{"quality": 81}]},
+        {"outputs": [{"position": "16%"}]},
+        {"outputs": [{"engine": "pyav"}]},
+        {"outputs": [{}, {"width": 9}]},
+    ],
+)
+def test_fingerprint_changes_with_what_decides_the_pictures(change):
+    assert fingerprint(entry(**change)) != fingerprint(entry())
+
+
+def test_fingerprint_is_stable():
+    assert fingerprint(entry()) == fingerprint(entry())
+    assert len(fingerprint(entry())) == 32
+    assert fingerprint(entry(tag="a"), row=3) == fingerprint(entry())
+    assert fingerprint(entry({"timeout": 5})) == fingerprint(entry())
+    assert fingerprint(entry({"width": None})) == fingerprint(entry({}))
+
+
+def test_fingerprint_covers_tag_and_row_where_a_filename_uses_them():
+    by_tag, by_row = {"filename": "{id}-{tag}"}, {"filename": "{row}"}
+    assert fingerprint(entry(by_tag, tag="a")) != fingerprint(entry(by_tag, tag="b"))
+    assert fingerprint(entry(by_row), row=1) != fingerprint(entry(by_row), row=2)
+    assert fingerprint(entry(by_tag, tag="a"), row=1) == fingerprint(entry(by_tag, tag="a"), row=2)
