@@ -1,1 +1,19 @@
 """Tensor functions of the farm: resize, crop, colour; the torch reference defines what is right."""
+
+from kernels.canvas import flatten_alpha, orient, pad
+from kernels.color import MATRICES, SITINGS
+from kernels.filter import Filter
+from kernels.functional import resize_crop, yuv_to_rgb
+from kernels.implementation import implementations
+
+__all__ = [
+    "MATRICES",
+    "SITINGS",
+    "Filter",
+    "flatten_alpha",
+    "implementations",
+    "orient",
+    "pad",
+    "resize_crop",
+    "yuv_to_rgb",
+]

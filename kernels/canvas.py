@@ -1,0 +1,65 @@
+"""What is done to finished pictures: turning, laying on a canvas, a colour under alpha."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+# Exif orientation -> (transpose, then flip rows, then flip columns).
+_TURNS = {
+    1: (False, False, False),
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
+}
+
+
+def orient(pictures: Tensor, code: int) -> Tensor:
+    """Stored pictures [N, H, W, C] as they are to be shown, by their Exif orientation 1 to 8."""
+    if code not in _TURNS:
+        raise ValueError(f"expected an Exif orientation from 1 to 8, received {code!r}")
+    transpose, flip_rows, flip_columns = _TURNS[code]
+    if transpose:
+        pictures = pictures.transpose(1, 2)
+    axes = [axis for axis, flip in ((1, flip_rows), (2, flip_columns)) if flip]
+    return (pictures.flip(axes) if axes else pictures).contiguous()
+
+
+def pad(
+    pictures: Tensor, *, left: int, top: int, height: int, width: int, color: Sequence[int]
+) -> Tensor:
+    """Pictures [N, H, W, C] laid at (left, top) on canvases [N, height, width, C] of one colour.
+
+    `color` has C values of 0 to 255. Raises ValueError where a picture sticks out.
+    """
+    count, rows, columns, channels = pictures.shape
+    if len(color) != channels:
+        raise ValueError(f"expected a color of {channels} values, received {tuple(color)}")
+    if left < 0 or top < 0 or left + columns > width or top + rows > height:
+        raise ValueError(
+            f"expected a picture inside the canvas of {width}x{height}, "
+            f"received {columns}x{rows} at ({left}, {top})"
+        )
+    fill = torch.tensor(tuple(color), dtype=pictures.dtype, device=pictures.device)
+    canvas = fill.expand(count, height, width, channels).clone()
+    canvas[:, top : top + rows, left : left + columns] = pictures
+    return canvas
+
+
+def flatten_alpha(pictures: Tensor, *, color: tuple[int, int, int]) -> Tensor:
+    """Pictures [N, H, W, 3] with `color` under the transparent parts.
+
+    `pictures` are uint8 [N, H, W, C], gray (C = 1, 2) or RGB (C = 3, 4); the last of an even number
+    of channels is straight alpha.
+    """
+    if not 1 <= pictures.shape[-1] <= 4:
+        raise ValueError(f"expected 1 to 4 channels, received {pictures.shape[-1]}")
+    if pictures.shape[-1] % 2:
+        return pictures.expand(*pictures.shape[:-1], 3).contiguous()
+    alpha = pictures[..., -1:].to(torch.float32) / 255
+    under = torch.tensor(color, dtype=torch.float32, device=pictures.device)
+    return torch.lerp(under, pictures[..., :-1].to(torch.float32), alpha).add(0.5).to(torch.uint8)

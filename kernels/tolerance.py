@@ -1,0 +1,10 @@
+"""How far two right implementations may lie apart, by the type of their result: stated once."""
+
+import torch
+
+# The largest difference of one sample. In uint8 it is one rounding step.
+MAX_DIFFERENCE: dict[torch.dtype, float] = {
+    torch.uint8: 1.0,
+    torch.float32: 1e-2,
+    torch.float64: 1e-9,
+}
