@@ -1,0 +1,167 @@
+"""The `pyav` engine: videos decoded on the CPU by FFmpeg's libraries, a keyframe in one packet."""
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import av
+from av.video.frame import VideoFrame
+
+from farm.engines import Source
+from farm.engines.frame import FrameBatch
+from farm.engines.mp4_matrix import track_orientations
+from farm.engines.pyav_errors import explained
+from farm.engines.pyav_frames import orientation_from, planes_of
+from farm.engines.pyav_open import Opened, open_video, seconds_of
+from farm.engines.pyav_pick import Moment, exact_frames, key_frames
+from farm.engines.pyav_read import Reader, ticks_of
+from farm.errors import LimitError, NoFrameError
+from farm.geometry import Size
+from farm.media import MediaFormat, MediaInfo, MediaKind, Transfer
+from farm.sampling import Target
+from farm.settings import Limits
+from farm.spec import Accuracy
+
+
+class PyAVEngine:
+    """Decodes with libavformat and libavcodec on one thread, reading only the bytes it is given."""
+
+    name: ClassVar[str] = "pyav"
+    kinds: ClassVar[frozenset[MediaKind]] = frozenset({MediaKind.VIDEO})
+    device: ClassVar[str] = "cpu"
+
+    @property
+    def version(self) -> str:
+        """PyAV's version and that of the FFmpeg inside it."""
+        return f"{av.__version__} (FFmpeg {av.ffmpeg_version_info})"
+
+    def open(self, source: Source, *, media_format: MediaFormat, limits: Limits) -> "PyAVDecoder":
+        """Opens a video without decoding anything; raises a MediaError that names the source."""
+        with explained(source.name):
+            opened = open_video(source, media_format=media_format, limits=limits)
+            return PyAVDecoder(opened, source, media_format=media_format, limits=limits)
+
+
+class PyAVDecoder:
+    """One opened video."""
+
+    def __init__(
+        self, opened: Opened, source: Source, *, media_format: MediaFormat, limits: Limits
+    ) -> None:
+        self._opened = opened
+        self._name = source.name
+        self._codec = opened.stream.codec_context.codec.canonical_name
+        self._reader = Reader(opened, name=source.name, limits=limits)
+        self._warnings: dict[str, None] = {}
+        self._info = _info(opened, source, media_format.name)
+        if self._info.duration_seconds > limits.duration_seconds:
+            raise LimitError(
+                f"{source.name}: a video of {self._info.duration_seconds:.0f} s, longer than the "
+                f"{limits.duration_seconds:.0f} s allowed"
+            )
+
+    @property
+    def info(self) -> MediaInfo:
+        """What the container tells; decodes nothing."""
+        return self._info
+
+    @property
+    def notes(self) -> dict[str, int | float | str]:
+        """Counts of packets, frames, seeks and keyframes used, and how the file was opened."""
+        return {"open": "fast" if self._opened.fast else "plain", **self._reader.counts}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know of the frames given so far."""
+        return tuple(self._warnings)
+
+    def frames(self, targets: Sequence[Target], *, at_least: Size | None) -> Iterator[FrameBatch]:
+        """Yields one frame for each group of targets that it answers, keyframes first.
+
+        `at_least` changes nothing: these decoders have no smaller size. A target past the end gets
+        the last frame, one before the start the first. Raises a MediaError where nothing decodes.
+        """
+        with explained(self._name):
+            yield from self._frames(targets)
+
+    def close(self) -> None:
+        """Closes the container; the source's file stays open."""
+        self._opened.container.close()
+
+    def _frames(self, targets: Sequence[Target]) -> Iterator[FrameBatch]:
+        if not targets:
+            return
+        moments = self._moments(targets)
+        keyed = [m for m in moments if targets[m.target].accuracy is Accuracy.KEYFRAME]
+        exact = [m for m in moments if targets[m.target].accuracy is Accuracy.EXACT]
+        for picks in (key_frames(self._reader, keyed), exact_frames(self._reader, exact)):
+            for pick in picks:
+                self._warnings |= dict.fromkeys(pick.warnings)
+                yield self._batch(pick.frame, pick.targets)
+        if self._reader.damage:
+            self._warnings["damaged"] = None
+
+    def _moments(self, targets: Sequence[Target]) -> list[Moment]:
+        """The targets' times in ticks, ascending."""
+        reader, info = self._reader, self._info
+        end = info.start_seconds + info.duration_seconds
+        times = reader.presentation_ticks() if any(t.frame is not None for t in targets) else []
+        moments = []
+        for index, target in enumerate(targets):
+            if target.frame is None:
+                if info.duration_seconds and target.seconds > end:
+                    self._warnings["position_past_end"] = None
+                moments.append(Moment(reader.ticks_at(target.seconds), index))
+            elif -len(times) <= target.frame < len(times):
+                moments.append(Moment(times[target.frame], index))
+            else:
+                raise NoFrameError(
+                    f"{self._name}: no frame {target.frame} among {len(times)} frames"
+                )
+        return sorted(moments)
+
+    def _batch(self, frame: VideoFrame, targets: tuple[int, ...]) -> FrameBatch:
+        planes, color = planes_of(frame, self._codec)
+        if color.transfer is not Transfer.SDR:
+            self._warnings["hdr_not_tone_mapped"] = None
+        orientation = orientation_from(frame)
+        return FrameBatch(
+            planes=planes,
+            color=color,
+            full_size=Size(frame.width, frame.height),
+            answers=(targets,),
+            pts_seconds=(self._reader.seconds_at(ticks_of(frame)),),
+            orientation=self._info.orientation if orientation is None else orientation,
+            pixel_aspect=_pixel_aspect(self._opened),
+        )
+
+
+def _info(opened: Opened, source: Source, format_name: str) -> MediaInfo:
+    stream, codec = opened.stream, opened.stream.codec_context
+    start, duration = seconds_of(opened)
+    orientation, warnings = 1, []
+    if opened.demuxer == "mov":
+        orientation = track_orientations(source.file, source.size_bytes).get(stream.id, 1)
+    if not duration:
+        warnings.append("unknown_duration")
+    return MediaInfo(
+        kind=MediaKind.VIDEO,
+        format=format_name,
+        codec=codec.codec.canonical_name,
+        size=Size(codec.width, codec.height),
+        orientation=orientation,
+        pixel_aspect=_pixel_aspect(opened),
+        start_seconds=start,
+        duration_seconds=duration,
+        average_fps=float(stream.average_rate or 0),
+        frame_count=stream.frames,
+        warnings=tuple(warnings),
+    )
+
+
+def _pixel_aspect(opened: Opened) -> float:
+    """The container's sample aspect ratio, else the codec's, which decoding may have brought."""
+    stream = opened.stream
+    return float(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
+
+
+ENGINE = PyAVEngine()

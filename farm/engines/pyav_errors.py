@@ -1,0 +1,67 @@
+"""What libav's failures mean: exceptions become media errors that name source and cause."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import av
+from av.error import FFmpegError
+
+from farm.errors import (
+    CorruptError,
+    EncryptedError,
+    LimitError,
+    MediaError,
+    TruncatedError,
+    UnsupportedFormatError,
+)
+
+# libav's own log stays silent, and still its last error line reaches the exceptions.
+av.logging.set_level(av.logging.PANIC)
+
+_BY_WORDS: tuple[tuple[str, type[MediaError]], ...] = (
+    ("moov atom not found", TruncatedError),
+    ("max pixel count", LimitError),
+    ("Picture size", LimitError),
+    ("ncrypt", EncryptedError),
+    ("cannot decode unknown codec", UnsupportedFormatError),
+)
+_BY_TYPE: tuple[tuple[type[Exception], type[MediaError]], ...] = (
+    (av.error.EOFError, TruncatedError),
+    (av.error.DecoderNotFoundError, UnsupportedFormatError),
+    (av.error.DemuxerNotFoundError, UnsupportedFormatError),
+    (av.error.PatchWelcomeError, UnsupportedFormatError),
+    (av.error.NotImplementedError, UnsupportedFormatError),
+)
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turns what libav raises into a MediaError about the source `name`; lets MemoryError pass."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except (FFmpegError, ValueError) as error:
+        raise media_error(name, error) from error
+
+
+def media_error(name: str, error: Exception) -> MediaError:
+    """The MediaError that an exception of libav or of PyAV stands for."""
+    cause = cause_of(error)
+    for words, kind in _BY_WORDS:
+        if words in cause:
+            return kind(f"{name}: {cause}")
+    for raised, kind in _BY_TYPE:
+        if isinstance(error, raised):
+            return kind(f"{name}: {cause}")
+    return CorruptError(f"{name}: {cause}")
+
+
+def cause_of(error: Exception) -> str:
+    """The words of an exception, with the last line of libav's log where it has one."""
+    if not isinstance(error, FFmpegError):
+        return str(error)
+    words = error.strerror or type(error).__name__
+    # The log is (level, context, message) here, though the stubs nest it once more.
+    log = error.log
+    return f"{words}: {str(log[2]).strip()}" if log and len(log) == 3 else words

@@ -1,0 +1,199 @@
+"""Opening a video with libavformat: by a known demuxer, fast where that is safe, within limits."""
+
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import NoReturn, cast
+
+import av
+from av.container import InputContainer
+from av.stream import Discard, Disposition
+from av.video.stream import VideoStream
+
+from farm.engines import Source
+from farm.errors import (
+    EncryptedError,
+    LimitError,
+    NoVideoStreamError,
+    RefusedFormatError,
+    UnsupportedFormatError,
+)
+from farm.media import MediaFormat
+from farm.settings import Limits
+
+_DEMUXERS = {
+    "asf": "asf",
+    "avi": "avi",
+    "flv": "flv",
+    "h264": "h264",
+    "hevc": "hevc",
+    "ivf": "ivf",
+    "matroska": "matroska",
+    "mov": "mov",
+    "mp4": "mov",
+    "mpegps": "mpeg",
+    "mpegts": "mpegts",
+    "mpegvideo": "mpegvideo",
+    "mxf": "mxf",
+    "ogg": "ogg",
+    "rm": "rm",
+    "webm": "matroska",
+    "y4m": "yuv4mpegpipe",
+}
+# A transport stream needs its programme table, which these packets nearly always hold; other
+# formats tell their streams in their header.
+_FAST_PROBE_BYTES = {"mov": 32, "matroska": 32, "avi": 32, "flv": 32, "mpegts": 188 * 2000}
+_PLAIN_PROBE = {"probesize": "5000000", "analyzeduration": "5000000"}
+# Of 32 to 512 KiB this is where one thumbnail of an MP4 takes fewest reads without reading on
+# far into packets that nobody wants.
+_BUFFER_BYTES = 128 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open container and its chosen video stream."""
+
+    container: InputContainer
+    stream: VideoStream
+    demuxer: str
+    fast: bool
+
+
+def open_video(source: Source, *, media_format: MediaFormat, limits: Limits) -> Opened:
+    """Opens the source's best video stream, decoding nothing.
+
+    libavformat's own probing decodes frames; where the header says all, it is kept from that. What
+    such an open leaves unknown sends the file through a plain, bounded one.
+    """
+    demuxer = _DEMUXERS.get(media_format.name)
+    if demuxer is None:
+        raise UnsupportedFormatError(
+            f"{source.name}: expected one of {', '.join(sorted(_DEMUXERS))}; "
+            f"received {media_format.name}"
+        )
+    opened = _open_fast(source, demuxer, limits)
+    if opened is None:
+        container = _open(source, demuxer, _PLAIN_PROBE, streams=0)
+        opened = Opened(container, _choose(container, source.name), demuxer, fast=False)
+    _check(opened, source.name, limits)
+    for stream in opened.container.streams:
+        stream.discard = Discard.default if stream is opened.stream else Discard.all
+    return opened
+
+
+def _open_fast(source: Source, demuxer: str, limits: Limits) -> Opened | None:
+    probe_bytes = _FAST_PROBE_BYTES.get(demuxer)
+    if probe_bytes is None:
+        return None
+    options = {"probesize": str(probe_bytes), "analyzeduration": "0"}
+    try:
+        # The number of streams is not known yet, and options beyond it do no harm.
+        container = _open(source, demuxer, options, streams=limits.streams)
+    except ValueError:
+        return None
+    candidates = _candidates(container)
+    if candidates:
+        stream = max(candidates, key=_worth)
+        timed = stream.duration is not None or container.duration is not None
+        if timed and stream.codec_context is not None and stream.codec_context.width > 0:
+            return Opened(container, stream, demuxer, fast=True)
+    container.close()
+    return None
+
+
+def _open(source: Source, demuxer: str, options: dict[str, str], *, streams: int) -> InputContainer:
+    source.file.seek(0)
+    # Without its name, the file is nothing but bytes to libavformat. The white lists hold for the
+    # demuxers that a demuxer opens for embedded text.
+    file = SimpleNamespace(read=source.file.read, seek=_seeker(source), tell=source.file.tell)
+    guards = {"format_whitelist": av.ContainerFormat(demuxer, "r").name, "protocol_whitelist": ""}
+    container: InputContainer = av.open(
+        file,
+        mode="r",
+        format=demuxer,
+        container_options=options | guards,
+        # PyAV takes a list of dicts here, whatever its stubs say.
+        stream_options=cast("list[str]", [{"skip_frame": "all"}] * streams),
+        buffer_size=_BUFFER_BYTES,
+        metadata_errors="replace",
+        io_open=_refuse(source.name),
+    )
+    return container
+
+
+def _seeker(source: Source) -> Callable[[int, int], int]:
+    def seek(offset: int, whence: int) -> int:
+        # Demuxers of damaged files go before the start, for Python an exception.
+        try:
+            return source.file.seek(offset, whence)
+        except ValueError:
+            return -errno.EINVAL
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return -errno.EINVAL
+
+    return seek
+
+
+def _refuse(name: str) -> Callable[..., NoReturn]:
+    def refuse(url: str, flags: int, options: dict[str, str]) -> NoReturn:
+        raise RefusedFormatError(f"{name}: the file asks for another one, {url[:100]!r}")
+
+    return refuse
+
+
+def _candidates(container: InputContainer) -> list[VideoStream]:
+    """The video streams that are not pictures attached to something else, such as cover art."""
+    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
+    return [stream for stream in container.streams.video if not stream.disposition & pictures]
+
+
+def _worth(stream: VideoStream) -> tuple[bool, bool, int, int]:
+    codec = stream.codec_context
+    pixels = codec.width * codec.height if codec is not None else 0
+    default = bool(stream.disposition & Disposition.default)
+    return codec is not None, default, pixels, -stream.index
+
+
+def _choose(container: InputContainer, name: str) -> VideoStream:
+    candidates = _candidates(container)
+    if candidates:
+        return max(candidates, key=_worth)
+    kinds = sorted({stream.type for stream in container.streams})
+    container.close()
+    found = f"only {', '.join(kinds)}" if kinds else "no stream at all"
+    raise NoVideoStreamError(f"{name}: no video stream, {found}")
+
+
+def _check(opened: Opened, name: str, limits: Limits) -> None:
+    codec = opened.stream.codec_context
+    count = len(opened.container.streams)
+    if count > limits.streams:
+        raise LimitError(f"{name}: {count} streams, more than the {limits.streams} allowed")
+    if codec is None:
+        raise UnsupportedFormatError(f"{name}: no decoder for the codec of its video stream")
+    if codec.codec_tag in ("encv", "drmi"):
+        raise EncryptedError(f"{name}: the video stream is encrypted ({codec.codec_tag})")
+    pixels = codec.width * codec.height
+    if pixels > limits.frame_pixels:
+        raise LimitError(
+            f"{name}: frames of {codec.width}x{codec.height} = {pixels} pixels, "
+            f"more than the {limits.frame_pixels} allowed"
+        )
+
+
+def seconds_of(opened: Opened) -> tuple[float, float]:
+    """Start and duration of the stream in seconds, 0 where unknown."""
+    stream, container, base = opened.stream, opened.container, opened.stream.time_base
+    start = duration = 0.0
+    if base is not None and stream.start_time is not None:
+        start = float(stream.start_time * base)
+    elif container.start_time is not None:
+        start = container.start_time / av.time_base
+    if base is not None and stream.duration is not None:
+        duration = float(stream.duration * base)
+    elif container.duration is not None:
+        duration = container.duration / av.time_base
+    return start, max(0.0, duration)
