@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -60,7 +59,6 @@ class Taps:
     weights: Tensor
 
 
-@lru_cache(maxsize=64)
 def taps(span: Span, filter: Filter) -> Taps:
     """The weights of a span by the definition of Pillow's `Image.resize(box=...)`.
 

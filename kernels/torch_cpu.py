@@ -64,9 +64,10 @@ def resample(
             turned, rows=columns, columns=rows, filter=filter, premultiply=premultiply
         ).transpose(1, 2)
     needed = window(columns, filter)
-    result = torch.zeros(len(samples), columns.count, rows.count, samples.shape[3])
+    shape = (len(samples), columns.count, rows.count, samples.shape[3])
+    result = torch.zeros(shape, dtype=torch.float32)
     for picture, target in zip(samples[:, :, needed], result, strict=True):
-        shrunk = torch.zeros(rows.count, *picture.shape[1:])
+        shrunk = torch.zeros(rows.count, *picture.shape[1:], dtype=torch.float32)
         _add_lines(shrunk, picture, rows, filter, premultiply)
         _add_lines(target, shrunk.transpose(0, 1), columns.moved(needed), filter, False)
     return result.transpose(1, 2)
@@ -80,18 +81,20 @@ def _add_lines(
         _load(target, lines[int(span.start) : int(span.stop)], premultiply)
         return
     flat = target.view(span.count, -1)
-    buffer = torch.empty(_STRIP_LINES, *lines.shape[1:])
-    for strip in strips(span, filter):
-        loaded = _load(buffer, lines[strip.start : strip.stop], premultiply)
-        flat[strip.first : strip.past].addmm_(strip.weights, loaded.flatten(1))
+    cached = torch.empty(_STRIP_LINES, *lines.shape[1:], dtype=torch.float32)
+    cut = strips(span, filter)
+    parts = lines[cut[0].start : cut[-1].stop].split(_STRIP_LINES)
+    for strip, part in zip(cut, parts, strict=True):
+        loaded = cached if len(part) == _STRIP_LINES else cached[: len(part)]
+        _load(loaded, part, premultiply)
+        flat[strip.first : strip.past].addmm_(strip.weights, loaded.view(len(part), -1))
 
 
-def _load(buffer: Tensor, lines: Tensor, premultiply: bool) -> Tensor:
-    """The lines as float32, colour times alpha where asked, in the first part of `buffer`."""
-    loaded = buffer[: len(lines)].copy_(lines)
+def _load(target: Tensor, lines: Tensor, premultiply: bool) -> None:
+    """Copies lines as float32, colour times alpha where asked."""
+    target.copy_(lines)
     if premultiply:
-        loaded[..., :-1] *= loaded[..., -1:] / 255
-    return loaded
+        target[..., :-1] *= target[..., -1:] / 255
 
 
 IMPLEMENTATION = Separable(resample)

@@ -19,9 +19,9 @@ def whole(pictures: Tensor) -> tuple[float, float, float, float]:
 
 def difference(one: Tensor, other: Tensor) -> float:
     assert one.shape == other.shape
-    assert one.dtype == other.dtype
     return float((one.to(torch.float64) - other.to(torch.float64)).abs().max())
 
 
 def assert_near(one: Tensor, other: Tensor) -> None:
+    """Asserts that `one` equals `other` within the tolerance for the type of `one`."""
     assert difference(one, other) <= MAX_DIFFERENCE[one.dtype]

@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from kernels import Filter, flatten_alpha, orient, resize_crop
-from tests.kernels.pictures import BY_IMPLEMENTATION, assert_near, difference, noise, whole
+from tests.kernels.pictures import BY_IMPLEMENTATION, assert_near, noise, whole
 
 PILLOW = {
     Filter.TRIANGLE: Image.Resampling.BILINEAR,
