@@ -134,7 +134,7 @@ class Planner:
             entry = parse_row(row.fields, number=row.number, job=self.job)
         except InvalidEntryError:
             return False
-        return bytes.fromhex(fingerprint(entry)) in done
+        return bytes.fromhex(fingerprint(entry, row=row.number)) in done
 
 
 class Planned:

@@ -143,7 +143,12 @@ class ShardWalk:
                 return replace(known, status=Status.FAILED, error_code="invalid_entry",
                                message=(row.error or "")[:_MESSAGE_CHARACTERS]), None  # fmt: skip
             entry = parse_row(row.fields, number=row.number, job=self._job)
-            known = replace(known, id=entry.id or "", tag=entry.tag, fingerprint=fingerprint(entry))
+            known = replace(
+                known,
+                id=entry.id or "",
+                tag=entry.tag,
+                fingerprint=fingerprint(entry, row=row.number),
+            )
             return self._make(entry, known, is_alone), None
         except LaneError:
             raise

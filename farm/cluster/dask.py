@@ -93,7 +93,7 @@ class DaskCluster:
         count, asked = self._slots
         if time.monotonic() - asked > _SLOTS_AGE_SECONDS:
             try:
-                identity = self._client.sync(self._client.scheduler.identity, n_workers=-1)
+                identity = self._client.sync(_identity, self._client)
             except (OSError, TimeoutError, AttributeError) as error:
                 raise ClusterError(f"the scheduler does not answer: {error}") from error
             count = sum(_SLOT in worker["resources"] for worker in identity["workers"].values())
@@ -101,7 +101,7 @@ class DaskCluster:
         return count
 
     def submit(self, ref: ShardRef, attempt: int, *, is_final: bool) -> None:
-        """Starts one attempt; Dask knows each by a key of its own and so blames none for another."""
+        """Starts one attempt, under a key of its own: Dask blames none for another."""
         key = f"{self._run}-{ref.number}-{ref.name}-{attempt}"
         future = self._client.submit(
             _run_shard, ref, self._run, is_final, key=key, pure=False, resources={_SLOT: 1}
@@ -201,6 +201,10 @@ class _LanesPlugin(WorkerPlugin):
 
 _lock = threading.Lock()
 _worker: Worker | None = None
+
+
+async def _identity(client: Any) -> Any:
+    return await client.scheduler.identity(n_workers=-1)
 
 
 def _start(settings: Settings) -> None:
