@@ -83,7 +83,7 @@ def _add_lines(
     flat = target.view(span.count, -1)
     cached = torch.empty(_STRIP_LINES, *lines.shape[1:], dtype=torch.float32)
     cut = strips(span, filter)
-    parts = lines[cut[0].start : cut[-1].stop].split(_STRIP_LINES)
+    parts = torch.split(lines[cut[0].start : cut[-1].stop], _STRIP_LINES)
     for strip, part in zip(cut, parts, strict=True):
         loaded = cached if len(part) == _STRIP_LINES else cached[: len(part)]
         _load(loaded, part, premultiply)
