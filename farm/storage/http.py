@@ -1,0 +1,198 @@
+"""The web as a source: by ranges where the server gives them, else downloaded once."""
+
+import importlib
+import ipaddress
+import os
+import re
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Any, BinaryIO, NoReturn
+
+from farm.errors import SourceTooLargeError
+from farm.settings import Limits
+from farm.storage.failure import READ, NotAllowedError, NotUsableError, attempt
+from farm.storage.filesystem import filesystem
+from farm.storage.listing import Listed
+from farm.storage.location import Location
+from farm.storage.redaction import redact
+from farm.storage.source import FileSource, OpenedSource, RangeSource, check_size
+
+MOST_REDIRECTS = 5
+CONNECT_SECONDS = 10
+SILENCE_SECONDS = 30
+
+_CONTENT_RANGE = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """`size` is None where the server gives no ranges or does not tell the size."""
+
+    data: bytes
+    size: int | None
+    etag: str | None
+    mtime: float | None
+
+
+class HttpStore:
+    """Web addresses, to read from only."""
+
+    def get(self, place: Location) -> bytes:
+        """The whole body."""
+        with tempfile.TemporaryFile() as file:
+            _sync(_download, place, file, Limits().source_bytes)
+            file.seek(0)
+            return file.read()
+
+    def exists(self, place: Location) -> bool:
+        """Whether the address answers."""
+        try:
+            self.stat(place)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def stat(self, place: Location) -> Listed:
+        """Size, time and hash as the headers tell; downloads where they do not tell the size."""
+        answer = _sync(_range, place, 0, 1, None)
+        size = answer.size if answer.size is not None else len(self.get(place))
+        return Listed(place.uri, size, answer.mtime, answer.etag)
+
+    def open_source(
+        self, place: Location, *, expected_size: int | None, limits: Limits, block_bytes: int
+    ) -> OpenedSource:
+        """The source by ranges, or in a nameless temporary file where the server has no ranges."""
+        answer = _sync(_range, place, 0, block_bytes, None)
+        if answer.size is None:
+            return _downloaded(place, expected_size=expected_size, limits=limits)
+        check_size(place.uri, answer.size, expected_size=expected_size, limits=limits)
+
+        def fetch(offset: int, length: int) -> bytes:
+            ask = partial(_sync, _range, place, offset, length, answer.etag)
+            found: _Answer = attempt(ask, place.uri, READ)
+            return found.data
+
+        return RangeSource(
+            fetch, size=answer.size, name=place.uri, block_bytes=block_bytes, head=answer.data
+        )
+
+    def list_files(self, place: Location, after: str | None) -> Iterator[Listed]:
+        """Nothing: the web has no listings."""
+        return attempt(lambda: _refuse("list"), place.uri, READ)
+
+    def put(
+        self, place: Location, data: bytes, *, content_type: str | None, sha256: str | None
+    ) -> None:
+        """Refused."""
+        _refuse("write to")
+
+    def put_new(self, place: Location, data: bytes, *, again: bool) -> bool:
+        """Refused."""
+        _refuse("write to")
+
+    def delete(self, place: Location) -> None:
+        """Refused."""
+        _refuse("delete from")
+
+
+def _refuse(verb: str) -> NoReturn:
+    raise NotUsableError(f"cannot {verb} a web address; it can only be read")
+
+
+def _downloaded(place: Location, *, expected_size: int | None, limits: Limits) -> FileSource:
+    with tempfile.TemporaryFile() as file:
+        _sync(_download, place, file, limits.source_bytes)
+        size = file.tell()
+        check_size(place.uri, size, expected_size=expected_size, limits=limits)
+        file.flush()
+        return FileSource(os.dup(file.fileno()), size=size, name=place.uri)
+
+
+def _filesystem(place: Location) -> Any:
+    return filesystem(place, get_client=_client)
+
+
+def _sync(ask: Callable[..., Awaitable[Any]], place: Location, *arguments: object) -> Any:
+    """What a coroutine function gives; it runs in fsspec's own thread."""
+    asyn = importlib.import_module("fsspec.asyn")
+    return asyn.sync(_filesystem(place).loop, ask, place, *arguments)
+
+
+async def _client(**options: Any) -> Any:
+    """A session that bounds silence but not length, and refuses link-local addresses."""
+    options.pop("loop", None)
+    aiohttp = importlib.import_module("aiohttp")
+    timeout = aiohttp.ClientTimeout(
+        total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS
+    )
+    connector = aiohttp.TCPConnector(limit=64, socket_factory=_socket)
+    return aiohttp.ClientSession(**({"timeout": timeout, "connector": connector} | options))
+
+
+def _socket(address: Any) -> Any:
+    """A socket for an address, unless it is link-local: there clouds hand out credentials."""
+    family, kind, protocol, _, where = address
+    if ipaddress.ip_address(where[0].partition("%")[0]).is_link_local:
+        raise NotAllowedError("it leads to a link-local address, which is refused")
+    socket = importlib.import_module("socket").socket(family, kind, protocol)
+    socket.setblocking(False)
+    return socket
+
+
+def _request(fs: Any, session: Any, url: str, headers: dict[str, str]) -> Any:
+    options = dict(fs.kwargs)
+    # Bytes as stored: a range of a compressed body would be of no use.
+    headers = {**options.pop("headers", {}), "Accept-Encoding": "identity", **headers}
+    return session.get(fs.encode_url(url), headers=headers, max_redirects=MOST_REDIRECTS, **options)
+
+
+async def _range(place: Location, offset: int, length: int, etag: str | None) -> _Answer:
+    fs = _filesystem(place)
+    headers = {"Range": f"bytes={offset}-{offset + length - 1}"}
+    if etag:
+        headers["If-Match"] = f'"{etag}"'
+    async with _request(fs, await fs.set_session(), place.path, headers) as response:
+        total = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if response.status == 416 and total and int(total[1]) == 0:
+            return _Answer(b"", 0, None, None)
+        if response.status == 404:
+            raise FileNotFoundError(place.path)
+        response.raise_for_status()
+        etag = response.headers.get("ETag", "")
+        etag = None if etag.startswith("W/") else etag.strip('"') or None
+        mtime = _mtime(response.headers.get("Last-Modified"))
+        if response.status != 206 or total is None or "Content-Encoding" in response.headers:
+            response.close()  # the whole body would follow
+            return _Answer(b"", None, etag, mtime)
+        return _Answer(await _read(response, length), int(total[1]), etag, mtime)
+
+
+async def _read(response: Any, length: int) -> bytes:
+    """The body, but no more of it than was asked for."""
+    data = bytearray()
+    while len(data) < length and (chunk := await response.content.read(length - len(data))):
+        data += chunk
+    return bytes(data)
+
+
+async def _download(place: Location, file: BinaryIO, limit: int) -> None:
+    fs = _filesystem(place)
+    async with _request(fs, await fs.set_session(), place.path, {}) as response:
+        response.raise_for_status()
+        while chunk := await response.content.read(_CHUNK_BYTES):
+            file.write(chunk)
+            if file.tell() > limit:
+                raise SourceTooLargeError(
+                    f"{redact(place.uri)!r} has more than the {limit} bytes that are allowed"
+                )
+
+
+def _mtime(header: str | None) -> float | None:
+    with suppress(ValueError, TypeError):
+        return parsedate_to_datetime(header or "").timestamp()
+    return None
