@@ -81,27 +81,6 @@ def read_parquet(file: BinaryIO, name: str) -> Iterator[Row]:
         raise InvalidManifestError(f"cannot read {name!r} as Parquet: {cause}") from None
 
 
-def write_listing(
-    files: Iterable[ListedFile],
-    write_part: Callable[[str, bytes], None],
-    *,
-    begin: Progress | None = None,
-    extensions: Collection[str] | None = None,
-    rows_per_part: int = ROWS_PER_PART,
-) -> Progress:
-    """Writes a listing as manifest parts, one in memory at a time, and returns how far it got.
-
-    `write_part` is given a name, which sorts like the listing, and the content. `extensions`, with
-    or without dots, keeps only those files. To go on with a listing, give the `Progress` of its
-    last part as `begin`, and the files after `begin.after`.
-    """
-    progress = begin or Progress()
-    parts = listing_parts(files, begin=begin, extensions=extensions, rows_per_part=rows_per_part)
-    for name, part, progress in parts:
-        write_part(name, part)
-    return progress
-
-
 def listing_parts(
     files: Iterable[ListedFile],
     *,
@@ -109,7 +88,12 @@ def listing_parts(
     extensions: Collection[str] | None = None,
     rows_per_part: int = ROWS_PER_PART,
 ) -> Iterator[tuple[str, bytes, Progress]]:
-    """Yields the parts of `write_listing`, each with its name and how far the listing then is."""
+    """Yields a listing as manifest parts: a name, which sorts like the listing, content, progress.
+
+    One part is in memory at a time. `extensions`, with or without dots, keeps only those files. To
+    go on with a listing, give the `Progress` of its last part as `begin`, and the files after
+    `begin.after`; a complete one gives no more parts.
+    """
     wanted = None if extensions is None else {f".{name.lower().lstrip('.')}" for name in extensions}
     progress = replace(begin, unnamed=0) if begin else Progress()
     remaining = iter(files)
@@ -122,6 +106,23 @@ def listing_parts(
             unnamed=progress.unnamed + seen.unnamed,
         )
         yield PART_NAME.format(progress.parts - 1), _part(rows, progress), progress
+
+
+def write_listing(
+    files: Iterable[ListedFile],
+    write_part: Callable[[str, bytes], None],
+    *,
+    begin: Progress | None = None,
+    extensions: Collection[str] | None = None,
+    rows_per_part: int = ROWS_PER_PART,
+) -> Progress:
+    """Hands the parts of a listing to `write_part` by name, and returns how far it got."""
+    progress = begin or Progress()
+    for name, part, progress in listing_parts(
+        files, begin=begin, extensions=extensions, rows_per_part=rows_per_part
+    ):
+        write_part(name, part)
+    return progress
 
 
 def read_progress(part: BinaryIO) -> Progress:
