@@ -1,0 +1,40 @@
+"""Fixtures that many tests use: real files, made files, and a GPU where there is one."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips what needs a GPU where there is none, or fails it where one was promised."""
+    if item.get_closest_marker("needs_cuda") is None:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        if os.environ.get("FARM_REQUIRE_CUDA") == "1":
+            pytest.fail("FARM_REQUIRE_CUDA=1, but torch finds no GPU", pytrace=False)
+        pytest.skip("needs a GPU")
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """A folder of real files: $FARM_CORPUS, or `corpus` in a folder beside the checkout."""
+    named = os.environ.get("FARM_CORPUS")
+    found = [Path(named)] if named else sorted(ROOT.parent.glob("*/corpus"))
+    if not found or not found[0].is_dir():
+        pytest.skip("needs a corpus of real files: set FARM_CORPUS")
+    return found[0]
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample archive, made once for each process of a test run; only to be read."""
+    from farm.samples import make_samples
+
+    folder = tmp_path_factory.mktemp("samples")
+    make_samples(folder)
+    return folder
