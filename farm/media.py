@@ -5,6 +5,21 @@ from enum import StrEnum
 
 from farm.geometry import Size
 
+# Names by which people know a format, and formats so near each other that people mix them up.
+_FAMILIES = {
+    "jpeg": ("jpg", "jpe", "jfif"),
+    "tiff": ("tif",),
+    "heic": ("heif",),
+    "ppm": ("pbm", "pgm", "pnm", "pam"),
+    "mp4": ("mov", "qt", "m4v", "3gp", "3g2"),
+    "matroska": ("mkv", "webm"),
+    "mpegts": ("ts", "mts", "m2ts"),
+    "mpegps": ("mpg", "mpeg", "vob", "mpegvideo"),
+    "asf": ("wmv",),
+    "ogg": ("ogv",),
+}
+_FAMILY_OF = {name: family for family, names in _FAMILIES.items() for name in names}
+
 
 class MediaKind(StrEnum):
     """What sort of thing a source is."""
@@ -19,6 +34,11 @@ class MediaFormat:
 
     kind: MediaKind
     name: str
+
+    def is_called(self, name: str) -> bool:
+        """Whether people may mean this format by `name`, such as an extension of its family."""
+        name = name.lower()
+        return _FAMILY_OF.get(name, name) == _FAMILY_OF.get(self.name, self.name)
 
 
 class Matrix(StrEnum):

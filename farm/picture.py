@@ -1,0 +1,68 @@
+"""Turns decoded frames into finished pictures: resampled, upright, RGB(A), on their canvas."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+import kernels
+from farm.engines.frame import FrameBatch
+from farm.geometry import Geometry
+from farm.spec import ImageFormat, ThumbnailSpec
+
+_BLACK = (0, 0, 0)
+_WHITE = (255, 255, 255)
+
+
+def finish(
+    batch: FrameBatch, picks: Sequence[int], *, geometry: Geometry, spec: ThumbnailSpec
+) -> Tensor:
+    """The pictures of `batch` at `picks`, ready to encode: uint8 [len(picks), H, W, 3 or 4].
+
+    Transparency stays where the format has it and the output names no background; under it comes
+    the background, else white. The canvas around a padded picture is the background, else black.
+    """
+    pictures = _resampled(batch, picks, geometry)
+    background = _rgb(spec.background)
+    if pictures.shape[-1] == 4 and (background or spec.format is ImageFormat.JPG):
+        pictures = kernels.flatten_alpha(pictures, color=background or _WHITE)
+    if geometry.canvas == geometry.size:
+        return pictures
+    left, top = geometry.offset
+    width, height = geometry.canvas
+    opaque = (255,) if pictures.shape[-1] == 4 else ()
+    color = (*(background or _BLACK), *opaque)
+    return kernels.pad(pictures, left=left, top=top, height=height, width=width, color=color)
+
+
+def _resampled(batch: FrameBatch, picks: Sequence[int], geometry: Geometry) -> Tensor:
+    planes = batch.planes
+    if len(picks) < len(batch.answers):
+        planes = tuple(plane[list(picks)] for plane in planes)
+    rows, columns = planes[0].shape[1:3]
+    # Where the decoder shrank on load, the box shrinks with the planes.
+    box = geometry.box.scaled(columns / batch.full_size.width, rows / batch.full_size.height)
+    width, height = geometry.size
+    if len(planes) != 3:
+        return kernels.resize_crop(
+            planes[0], box=box, height=height, width=width, orientation=geometry.orientation
+        )
+    color = batch.color
+    return kernels.yuv_to_rgb(
+        planes,
+        box=box,
+        height=height,
+        width=width,
+        matrix=color.matrix,
+        full_range=color.full_range,
+        siting=color.siting,
+        bits=color.bits,
+        orientation=geometry.orientation,
+    )
+
+
+def _rgb(color: str | None) -> tuple[int, int, int] | None:
+    """The values of `#rrggbb`."""
+    if color is None:
+        return None
+    red, green, blue = bytes.fromhex(color.removeprefix("#"))
+    return red, green, blue

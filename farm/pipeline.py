@@ -1,0 +1,288 @@
+"""One entry inside a lane: from untrusted bytes to encoded thumbnails."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+import torch
+
+import kernels
+from farm import encoders, engines
+from farm.choice import Choice, choices, decode_with
+from farm.engines import Decoder, Engine, Source
+from farm.engines.frame import FrameBatch
+from farm.errors import EngineUnavailableError, NoFrameError
+from farm.geometry import Size
+from farm.media import MediaFormat, MediaInfo, MediaKind
+from farm.picture import finish
+from farm.plan import Plan, Shot, make_plans, settle
+from farm.sampling import Target
+from farm.settings import Limits
+from farm.sniff import HEAD_BYTES, sniff
+from farm.spec import Entry
+
+FORMAT_MISMATCH = "format_mismatch"
+
+_T = TypeVar("_T")
+_Note = int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """One finished picture: `output` counts from 0, `index` from 1; no pts for a still."""
+
+    output: int
+    index: int
+    key: str
+    data: bytes
+    width: int
+    height: int
+    format: str
+    pts_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an entry gave, in order of output and index.
+
+    `fallback` tells which engines gave up and why, as `pyav -> decord: reason`. `timings_ms` has
+    open, decode, resize and encode.
+    """
+
+    thumbnails: tuple[Thumbnail, ...]
+    info: MediaInfo
+    engine: str
+    engine_version: str
+    fallback: str | None
+    warnings: tuple[str, ...]
+    notes: dict[str, _Note]
+    timings_ms: dict[str, float]
+
+
+def warm_up() -> None:
+    """Loads what nearly every entry needs, so that lanes forked later share it."""
+    for name in ("pillow", "pyav"):
+        with suppress(EngineUnavailableError):
+            engines.load(name)
+    picture = torch.zeros((1, 8, 8, 3), dtype=torch.uint8)
+    picture = kernels.resize_crop(picture, box=(0, 0, 8, 8), height=4, width=4)
+    encoders.encode(picture, format="jpg", quality=80)
+
+
+def make_thumbnails(entry: Entry, row: int, source: Source, *, limits: Limits) -> Result:
+    """Makes all pictures that an entry asks for; raises the first error of the tree that it meets.
+
+    Outputs with the same engine share one pass over the source. An engine that an output names must
+    do it; otherwise the next one is tried where one is missing or does not know the format.
+    """
+    work = _Work.begin(entry, row, source, limits)
+    made = [
+        work.decode_with(choice, partial(_make, work, outputs))
+        for choice, outputs in choices(entry).items()
+    ]
+    parts = [part for part, _ in made]
+    thumbnails = [thumbnail for part in parts for thumbnail in part.thumbnails]
+    return Result(
+        thumbnails=tuple(sorted(thumbnails, key=lambda each: (each.output, each.index))),
+        info=parts[0].info,
+        engine=_joined(part.engine for part in parts),
+        engine_version=_joined(part.engine_version for part in parts),
+        fallback=_joined(fallback for _, fallback in made if fallback) or None,
+        warnings=tuple(
+            dict.fromkeys((*work.warnings, *(word for part in parts for word in part.warnings)))
+        ),
+        notes={name: note for part in parts for name, note in part.notes.items()},
+        timings_ms=work.timings_ms,
+    )
+
+
+def probe(
+    entry: Entry, row: int, source: Source, *, limits: Limits
+) -> tuple[MediaInfo, tuple[Plan, ...]]:
+    """What is known of a source and planned for it, without decoding a frame."""
+    work = _Work.begin(entry, row, source, limits)
+    found = [
+        (outputs, work.decode_with(choice, lambda _, decoder: decoder.info)[0])
+        for choice, outputs in choices(entry).items()
+    ]
+    plans = [plan for outputs, info in found for plan in work.plans(outputs, info)]
+    return found[0][1], tuple(sorted(plans, key=lambda plan: plan.output))
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One entry on its way, and the time it took so far."""
+
+    entry: Entry
+    row: int
+    source: Source
+    limits: Limits
+    media_format: MediaFormat
+    warnings: tuple[str, ...]
+    timings_ms: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("open", "decode", "resize", "encode"), 0.0)
+    )
+
+    @classmethod
+    def begin(cls, entry: Entry, row: int, source: Source, limits: Limits) -> "_Work":
+        source.file.seek(0)
+        media_format = sniff(source.file.read(HEAD_BYTES), name=source.name)
+        agrees = entry.input_format is None or media_format.is_called(entry.input_format)
+        return cls(entry, row, source, limits, media_format, () if agrees else (FORMAT_MISMATCH,))
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings_ms[step] += (time.perf_counter() - began) * 1e3
+
+    def decode_with(
+        self, choice: Choice, action: Callable[[Engine, Decoder], _T]
+    ) -> tuple[_T, str | None]:
+        began = time.perf_counter()
+
+        def timed(engine: Engine, decoder: Decoder) -> _T:
+            self.timings_ms["open"] += (time.perf_counter() - began) * 1e3
+            return action(engine, decoder)
+
+        return decode_with(
+            choice,
+            timed,
+            source=self.source,
+            media_format=self.media_format,
+            limits=self.limits,
+        )
+
+    def plans(self, outputs: Sequence[int], info: MediaInfo) -> list[Plan]:
+        """The plans of some of the entry's outputs."""
+        plans = make_plans(self.entry, self.row, info, limits=self.limits)
+        return [plans[output] for output in outputs]
+
+
+def _joined(words: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(words))
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one engine made."""
+
+    thumbnails: tuple[Thumbnail, ...]
+    info: MediaInfo
+    engine: str
+    engine_version: str
+    warnings: tuple[str, ...]
+    notes: dict[str, _Note]
+
+
+def _make(work: _Work, outputs: Sequence[int], engine: Engine, decoder: Decoder) -> _Part:
+    """All pictures of some outputs in one pass of an opened source."""
+    info = decoder.info
+    plans = work.plans(outputs, info)
+    targets = _targets(plans)
+    orders = [_Order.of(plan) for plan in plans]
+    thumbnails: list[Thumbnail] = []
+    answered: set[int] = set()
+    for batch in _timed(work, decoder.frames(targets, at_least=_needed_size(plans, info.size))):
+        moments = [[targets[index] for index in answers] for answers in batch.answers]
+        answered.update(*batch.answers)
+        for order in orders:
+            thumbnails += _shoot(work, order, batch, moments)
+    if missing := set(range(len(targets))) - answered:
+        seconds = targets[min(missing)].seconds
+        raise NoFrameError(f"{work.source.name}: engine {engine.name} has no frame at {seconds} s")
+    warnings = (*info.warnings, *(word for plan in plans for word in plan.warnings))
+    return _Part(
+        thumbnails=tuple(thumbnails),
+        info=info,
+        engine=engine.name,
+        engine_version=engine.version,
+        warnings=(*warnings, *decoder.warnings),
+        notes=decoder.notes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A plan with its shots by the moments that they wait for."""
+
+    plan: Plan
+    shots: dict[Target | None, list[Shot]]
+
+    @classmethod
+    def of(cls, plan: Plan) -> "_Order":
+        shots: dict[Target | None, list[Shot]] = {}
+        for shot in plan.shots:
+            shots.setdefault(shot.target, []).append(shot)
+        return cls(plan, shots)
+
+
+def _targets(plans: Sequence[Plan]) -> list[Target]:
+    """The moments of all plans, each once, in order of time."""
+    targets = {shot.target for plan in plans for shot in plan.shots if shot.target is not None}
+    return sorted(targets, key=lambda each: (each.seconds, each.accuracy, each.frame or 0))
+
+
+def _needed_size(plans: Sequence[Plan], source: Size) -> Size | None:
+    """The smallest coded size that serves all plans; None where only the frames can tell."""
+    sizes = [plan.geometry.needed_size(source) for plan in plans if plan.geometry is not None]
+    if len(sizes) < len(plans):
+        return None
+    return Size(max(size.width for size in sizes), max(size.height for size in sizes))
+
+
+def _timed(work: _Work, batches: Iterator[FrameBatch]) -> Iterator[FrameBatch]:
+    while True:
+        with work.timed("decode"):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+
+
+def _shoot(
+    work: _Work, order: _Order, batch: FrameBatch, moments: Sequence[Sequence[Target]]
+) -> list[Thumbnail]:
+    """The thumbnails of one plan that a batch answers; `moments` are each picture's targets.
+
+    A picture that answers several shots is resized and encoded once.
+    """
+    plan = order.plan
+    shots = {
+        pick: found
+        for pick, targets in enumerate(moments)
+        if (found := [shot for target in targets for shot in order.shots.get(target, ())])
+    }
+    if not shots:
+        return []
+    geometry = settle(
+        plan,
+        full_size=batch.full_size,
+        orientation=batch.orientation,
+        pixel_aspect=batch.pixel_aspect,
+        limits=work.limits,
+    )
+    with work.timed("resize"):
+        pictures = finish(batch, list(shots), geometry=geometry, spec=plan.spec)
+    with work.timed("encode"):
+        files = encoders.encode(pictures, format=plan.spec.format, quality=plan.spec.quality)
+    is_still = work.media_format.kind is MediaKind.IMAGE
+    return [
+        Thumbnail(
+            output=plan.output,
+            index=shot.index,
+            key=shot.key,
+            data=data,
+            width=geometry.canvas.width,
+            height=geometry.canvas.height,
+            format=plan.spec.format.value,
+            pts_seconds=None if is_still else batch.pts_seconds[pick],
+        )
+        for (pick, found), data in zip(shots.items(), files, strict=True)
+        for shot in found
+    ]
