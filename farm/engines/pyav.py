@@ -8,13 +8,12 @@ from av.video.frame import VideoFrame
 
 from farm.engines import Source
 from farm.engines.frame import FrameBatch
-from farm.engines.mp4_matrix import track_orientations
 from farm.engines.pyav_errors import explained
 from farm.engines.pyav_frames import orientation_from, planes_of
-from farm.engines.pyav_open import Opened, open_video, seconds_of
+from farm.engines.pyav_open import Opened, media_info, open_video, pixel_aspect
 from farm.engines.pyav_pick import Moment, exact_frames, key_frames
 from farm.engines.pyav_read import Reader, ticks_of
-from farm.errors import LimitError, NoFrameError
+from farm.errors import NoFrameError
 from farm.geometry import Size
 from farm.media import MediaFormat, MediaInfo, MediaKind, Transfer
 from farm.sampling import Target
@@ -38,26 +37,20 @@ class PyAVEngine:
         """Opens a video without decoding anything; raises a MediaError that names the source."""
         with explained(source.name):
             opened = open_video(source, media_format=media_format, limits=limits)
-            return PyAVDecoder(opened, source, media_format=media_format, limits=limits)
+            info = media_info(opened, source, format_name=media_format.name, limits=limits)
+            return PyAVDecoder(opened, info=info, name=source.name, limits=limits)
 
 
 class PyAVDecoder:
     """One opened video."""
 
-    def __init__(
-        self, opened: Opened, source: Source, *, media_format: MediaFormat, limits: Limits
-    ) -> None:
+    def __init__(self, opened: Opened, *, info: MediaInfo, name: str, limits: Limits) -> None:
         self._opened = opened
-        self._name = source.name
+        self._name = name
         self._codec = opened.stream.codec_context.codec.canonical_name
-        self._reader = Reader(opened, name=source.name, limits=limits)
+        self._reader = Reader(opened, name=name, limits=limits)
         self._warnings: dict[str, None] = {}
-        self._info = _info(opened, source, media_format.name)
-        if self._info.duration_seconds > limits.duration_seconds:
-            raise LimitError(
-                f"{source.name}: a video of {self._info.duration_seconds:.0f} s, longer than the "
-                f"{limits.duration_seconds:.0f} s allowed"
-            )
+        self._info = info
 
     @property
     def info(self) -> MediaInfo:
@@ -131,37 +124,8 @@ class PyAVDecoder:
             answers=(targets,),
             pts_seconds=(self._reader.seconds_at(ticks_of(frame)),),
             orientation=self._info.orientation if orientation is None else orientation,
-            pixel_aspect=_pixel_aspect(self._opened),
+            pixel_aspect=pixel_aspect(self._opened),
         )
-
-
-def _info(opened: Opened, source: Source, format_name: str) -> MediaInfo:
-    stream, codec = opened.stream, opened.stream.codec_context
-    start, duration = seconds_of(opened)
-    orientation, warnings = 1, []
-    if opened.demuxer == "mov":
-        orientation = track_orientations(source.file, source.size_bytes).get(stream.id, 1)
-    if not duration:
-        warnings.append("unknown_duration")
-    return MediaInfo(
-        kind=MediaKind.VIDEO,
-        format=format_name,
-        codec=codec.codec.canonical_name,
-        size=Size(codec.width, codec.height),
-        orientation=orientation,
-        pixel_aspect=_pixel_aspect(opened),
-        start_seconds=start,
-        duration_seconds=duration,
-        average_fps=float(stream.average_rate or 0),
-        frame_count=stream.frames,
-        warnings=tuple(warnings),
-    )
-
-
-def _pixel_aspect(opened: Opened) -> float:
-    """The container's sample aspect ratio, else the codec's, which decoding may have brought."""
-    stream = opened.stream
-    return float(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
 
 
 ENGINE = PyAVEngine()

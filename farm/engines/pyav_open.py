@@ -12,6 +12,7 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from farm.engines import Source
+from farm.engines.mp4_matrix import track_orientations
 from farm.errors import (
     EncryptedError,
     LimitError,
@@ -19,7 +20,8 @@ from farm.errors import (
     RefusedFormatError,
     UnsupportedFormatError,
 )
-from farm.media import MediaFormat
+from farm.geometry import Size
+from farm.media import MediaFormat, MediaInfo, MediaKind
 from farm.settings import Limits
 
 _DEMUXERS = {
@@ -184,7 +186,42 @@ def _check(opened: Opened, name: str, limits: Limits) -> None:
         )
 
 
-def seconds_of(opened: Opened) -> tuple[float, float]:
+def media_info(opened: Opened, source: Source, *, format_name: str, limits: Limits) -> MediaInfo:
+    """What the container tells of the stream; raises LimitError where it is too long."""
+    stream, codec = opened.stream, opened.stream.codec_context
+    start, duration = _seconds(opened)
+    if duration > limits.duration_seconds:
+        raise LimitError(
+            f"{source.name}: a video of {duration:.0f} s, longer than the "
+            f"{limits.duration_seconds:.0f} s allowed"
+        )
+    orientation, warnings = 1, []
+    if opened.demuxer == "mov":
+        orientation = track_orientations(source.file, source.size_bytes).get(stream.id, 1)
+    if not duration:
+        warnings.append("unknown_duration")
+    return MediaInfo(
+        kind=MediaKind.VIDEO,
+        format=format_name,
+        codec=codec.codec.canonical_name,
+        size=Size(codec.width, codec.height),
+        orientation=orientation,
+        pixel_aspect=pixel_aspect(opened),
+        start_seconds=start,
+        duration_seconds=duration,
+        average_fps=float(stream.average_rate or 0),
+        frame_count=stream.frames,
+        warnings=tuple(warnings),
+    )
+
+
+def pixel_aspect(opened: Opened) -> float:
+    """The container's sample aspect ratio, else the codec's, which decoding may have brought."""
+    stream = opened.stream
+    return float(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
+
+
+def _seconds(opened: Opened) -> tuple[float, float]:
     """Start and duration of the stream in seconds, 0 where unknown."""
     stream, container, base = opened.stream, opened.container, opened.stream.time_base
     start = duration = 0.0

@@ -1,0 +1,178 @@
+"""The `decord` engine: videos decoded to RGB by decord, whose FFmpeg of 2020 knows no AV1.
+
+The container is opened by PyAV first: it tells the facts that decord tells only of decoded frames,
+and refuses what decord, which has neither limits nor white lists, would open. decord then reads the
+whole file into memory. It takes keyframes and frame numbers in order of storage, so with leading
+pictures (open groups) its frames may be some frames off.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, cast
+
+import decord
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from farm.engines import Source
+from farm.engines.frame import FrameBatch
+from farm.engines.pyav_errors import explained
+from farm.engines.pyav_open import media_info, open_video
+from farm.errors import CorruptError, LimitError, NoFrameError, UnsupportedFormatError
+from farm.geometry import Size
+from farm.media import ColorTags, MediaFormat, MediaInfo, MediaKind
+from farm.sampling import Target
+from farm.settings import Limits
+from farm.spec import Accuracy
+
+decord.logging.set_level(decord.logging.QUIET)
+
+_MOST_BYTES = 2 << 30
+_UNKNOWN_CODECS = frozenset(("av1", "vvc"))
+_MIRRORED = frozenset((2, 4, 5, 7))
+_FAILURES = (decord.DECORDError, RuntimeError, AssertionError, StopIteration, IndexError)
+
+
+class DecordEngine:
+    """Decodes with decord on one thread, from bytes in memory."""
+
+    name: ClassVar[str] = "decord"
+    kinds: ClassVar[frozenset[MediaKind]] = frozenset({MediaKind.VIDEO})
+    device: ClassVar[str] = "cpu"
+
+    @property
+    def version(self) -> str:
+        """decord's version."""
+        return str(decord.__version__)
+
+    def open(self, source: Source, *, media_format: MediaFormat, limits: Limits) -> "DecordDecoder":
+        """Opens a video without decoding anything; raises a MediaError that names the source."""
+        if source.size_bytes > _MOST_BYTES:
+            raise LimitError(
+                f"{source.name}: {source.size_bytes} bytes, and decord, which takes a whole file "
+                f"into memory, is given {_MOST_BYTES} at most"
+            )
+        with explained(source.name):
+            opened = open_video(source, media_format=media_format, limits=limits)
+            with opened.container:
+                info = media_info(opened, source, format_name=media_format.name, limits=limits)
+        if info.codec in _UNKNOWN_CODECS:
+            raise UnsupportedFormatError(f"{source.name}: decord has no decoder for {info.codec}")
+        if info.orientation in _MIRRORED:
+            raise UnsupportedFormatError(f"{source.name}: decord does not mirror pictures")
+        return DecordDecoder(source, _turned(info))
+
+
+def _turned(info: MediaInfo) -> MediaInfo:
+    """The facts of the frames as decord gives them: upright already."""
+    if info.orientation < 5:
+        return replace(info, orientation=1)
+    size = Size(info.size.height, info.size.width)
+    return replace(info, orientation=1, size=size, pixel_aspect=1 / info.pixel_aspect)
+
+
+class DecordDecoder:
+    """One opened video."""
+
+    def __init__(self, source: Source, info: MediaInfo) -> None:
+        self._source = source
+        self._info = info
+        self._reader: Any = None
+        self._frames_given = 0
+        self._warnings: dict[str, None] = {}
+
+    @property
+    def info(self) -> MediaInfo:
+        """What the container tells; its size is that of the upright frame."""
+        return self._info
+
+    @property
+    def notes(self) -> dict[str, int | float | str]:
+        """The number of frames asked of decord; how many it decoded for them it does not tell."""
+        return {"frames_given": self._frames_given}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know of the frames given so far."""
+        return tuple(self._warnings)
+
+    def frames(self, targets: Sequence[Target], *, at_least: Size | None) -> Iterator[FrameBatch]:
+        """Yields one RGB frame for each group of targets that it answers, in order of time.
+
+        `at_least` changes nothing. Raises a MediaError where decord gives no frame.
+        """
+        if not targets:
+            return
+        times = self._times()
+        answers: defaultdict[int, list[int]] = defaultdict(list)
+        for index, target in enumerate(targets):
+            answers[self._frame_number(target, times)].append(index)
+        for number, answered in sorted(answers.items()):
+            pixels = self._decode(number)
+            yield FrameBatch(
+                planes=(torch.from_numpy(pixels)[None],),
+                color=ColorTags(),
+                full_size=Size(pixels.shape[1], pixels.shape[0]),
+                answers=(tuple(answered),),
+                pts_seconds=(float(times[number]),),
+                pixel_aspect=self._info.pixel_aspect,
+            )
+
+    def close(self) -> None:
+        """Frees decord's reader; the source's file stays open."""
+        self._reader = None
+
+    def _open(self) -> Any:
+        if self._reader is None:
+            self._source.file.seek(0)
+            try:
+                self._reader = decord.VideoReader(
+                    self._source.file, ctx=decord.cpu(0), num_threads=1
+                )
+            except _FAILURES as error:
+                raise self._failure(error) from error
+        return self._reader
+
+    def _times(self) -> NDArray[np.float64]:
+        """The time of each frame in seconds; decord counts from the stream's start, in 32 bits."""
+        reader = self._open()
+        from_start = reader.get_frame_timestamp(range(len(reader)))[:, 0]
+        return np.asarray(from_start, np.float64) + self._info.start_seconds
+
+    def _frame_number(self, target: Target, times: NDArray[np.float64]) -> int:
+        slack = 1e-6 + abs(float(times[-1])) * 2**-22
+        # Frames before the start are there for decoding only: an edit list hides them.
+        first = int(np.searchsorted(times, self._info.start_seconds - slack))
+        if target.frame is None:
+            number = int(np.searchsorted(times, target.seconds + slack, side="right")) - 1
+            if target.seconds > self._info.start_seconds + self._info.duration_seconds > 0:
+                self._warnings["position_past_end"] = None
+        else:
+            count = len(times) - first
+            if not -count <= target.frame < count:
+                raise NoFrameError(
+                    f"{self._source.name}: no frame {target.frame} among {count} frames"
+                )
+            number = first + target.frame % count
+        number = max(number, first)
+        if target.accuracy is Accuracy.KEYFRAME:
+            keys = (key for key in self._reader.get_key_indices() if first <= key <= number)
+            number = max(keys, default=first)
+        return number
+
+    def _decode(self, number: int) -> NDArray[np.uint8]:
+        try:
+            pixels = self._reader[number].asnumpy()
+        except _FAILURES as error:
+            raise self._failure(error) from error
+        self._frames_given += 1
+        return cast("NDArray[np.uint8]", np.ascontiguousarray(pixels))
+
+    def _failure(self, error: Exception) -> CorruptError:
+        words = str(error).strip().splitlines() or [type(error).__name__]
+        return CorruptError(f"{self._source.name}: decord: {words[0]}")
+
+
+ENGINE = DecordEngine()
