@@ -1,9 +1,6 @@
 """Decodes still pictures with Pillow: first frame or page, upright by its tag, in sRGB."""
 
-import re
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
@@ -13,15 +10,9 @@ from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
 from farm.engines import Source
 from farm.engines.frame import FrameBatch
+from farm.engines.pillow_errors import PLUGIN_ERRORS, too_large, translated
 from farm.engines.srgb import to_srgb
-from farm.errors import (
-    CorruptError,
-    FarmError,
-    LimitError,
-    SourceUnavailableError,
-    TruncatedError,
-    UnsupportedFormatError,
-)
+from farm.errors import UnsupportedFormatError
 from farm.geometry import Size
 from farm.media import ColorTags, MediaFormat, MediaInfo, MediaKind
 from farm.sampling import Target
@@ -51,32 +42,6 @@ _PLUGINS = {
     "sgi": "SGI",
     "sun": "SUN",
 }
-
-_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-
-# All that Pillow's plug-ins were seen to raise at broken files, apart from MemoryError.
-_PLUGIN_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    ArithmeticError,
-    RuntimeError,
-    AssertionError,
-    struct.error,
-    zlib.error,
-    *_BOMBS,
-)
-_CUT = re.compile(
-    r"truncat|not enough|unexpected end|too short|incomplete|\bEOF\b|end of (?:file|data)", re.I
-)
-_UNKNOWN = re.compile(
-    r"unsupported|not supported|unknown|not implemented|not available|cannot handle",
-    re.I,
-)
 
 
 class PillowDecoder:
@@ -133,12 +98,14 @@ class PillowDecoder:
         return picture
 
     def _probe(self, picture: Image.Image) -> MediaInfo:
+        # To look for tags behind its pixels, Pillow would decode a whole PNG here.
+        hidden = self._format_name == "png" and "exif" not in picture.info
         return MediaInfo(
             kind=MediaKind.IMAGE,
             format=self._format_name,
             codec=(picture.format or self._format_name).lower(),
             size=Size(*picture.size),
-            orientation=self._orientation(picture),
+            orientation=1 if hidden else self._orientation(picture),
         )
 
     def _decode(self, count: int, at_least: Size | None) -> FrameBatch:
@@ -172,22 +139,17 @@ class PillowDecoder:
         if picture.format == "TIFF":
             return 1  # Pillow turns a TIFF upright as it loads it and gives the turned size.
         try:
-            # Not picture.getexif(), which decodes a whole PNG to find tags behind its pixels.
-            code = Image.Image.getexif(picture).get(ExifTags.Base.Orientation, 1)
-        except _PLUGIN_ERRORS:
+            code = picture.getexif().get(ExifTags.Base.Orientation, 1)
+        except PLUGIN_ERRORS:
             self._warnings["exif_ignored"] = None
             return 1
         return code if isinstance(code, int) and 1 <= code <= 8 else 1
 
     def _check_pixels(self, picture: Image.Image) -> None:
         if picture.width * picture.height > self._limits.image_pixels:
-            raise self._too_large(f"{picture.width} x {picture.height} pixels")
-
-    def _too_large(self, what: str) -> LimitError:
-        allowed = self._limits.image_pixels
-        return LimitError(
-            f"{self._source.name}: {what}, more than the {allowed} allowed for a picture"
-        )
+            raise too_large(
+                self._source, f"{picture.width} x {picture.height} pixels", limits=self._limits
+            )
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -199,57 +161,14 @@ class PillowDecoder:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             try:
                 yield
-            except _PLUGIN_ERRORS as error:
-                raise self._translated(error) from error
+            except PLUGIN_ERRORS as error:
+                raise translated(
+                    error, self._source, format_name=self._format_name, limits=self._limits
+                ) from error
             finally:
                 Image.MAX_IMAGE_PIXELS = former
         for each in caught:
             self._warnings[f"decoder: {str(each.message).strip()[:200]}"] = None
-
-    def _translated(self, error: Exception) -> FarmError | MemoryError:
-        """What a plug-in's error means, which only its text tells."""
-        name, text = self._source.name, _text(error)
-        if isinstance(error, _BOMBS):
-            pixels = re.search(r"\d+", text)
-            return self._too_large(f"{pixels[0] if pixels else 'too many'} pixels")
-        if isinstance(error, OSError) and error.errno is not None:
-            return SourceUnavailableError(f"{name}: cannot be read: {text}")
-        if "too large for PngImagePlugin" in text:
-            return LimitError(f"{name}: {text.partition(' for ')[0]} for a text or colour profile")
-        if "out of memory" in text:
-            return MemoryError(f"{name}: {text}")
-        told = f"{name}: Pillow cannot decode this {self._format_name}: {text[:300]}"
-        cut = _declared_bytes(self._source, self._format_name) > self._source.size_bytes
-        if cut or isinstance(error, EOFError) or _CUT.search(text):
-            return TruncatedError(told)
-        if isinstance(error, NotImplementedError) or _UNKNOWN.search(text):
-            return UnsupportedFormatError(told)
-        return CorruptError(told)
-
-
-def _text(error: Exception) -> str:
-    text = str(error).strip()
-    if text == "not identified by this driver":
-        return "the header gives no size or no kind of pixels"
-    # A plug-in's error of these kinds carries a bare key or number; Pillow wraps it in SyntaxError.
-    root = error.__cause__ or error
-    return f"{type(root).__name__} {text}" if isinstance(root, LookupError) or not text else text
-
-
-def _declared_bytes(source: Source, format_name: str) -> int:
-    """How long a RIFF or an ISO base media file says it is, 0 where it does not say."""
-    source.file.seek(0)
-    head = source.file.read(8)
-    if format_name == "webp":
-        return 8 + int.from_bytes(head[4:8], "little")
-    if format_name != "avif":
-        return 0
-    end = 0
-    while len(head) == 8 and (size := int.from_bytes(head[:4], "big")) >= 8:
-        end += size
-        source.file.seek(end)
-        head = source.file.read(8)
-    return end
 
 
 def _as_stored(picture: Image.Image) -> Image.Image:

@@ -1,3 +1,4 @@
+import errno
 import io
 import struct
 import warnings
@@ -8,13 +9,14 @@ import pytest
 import torch
 from PIL import Image, ImageCms, PngImagePlugin
 
-from farm.engines import available, candidates, load
+from farm.engines import Source, available, candidates, load
 from farm.engines.frame import FrameBatch
 from farm.errors import (
     CorruptError,
     EngineUnavailableError,
     LimitError,
     MediaError,
+    SourceUnavailableError,
     TruncatedError,
     UnsupportedFormatError,
 )
@@ -129,6 +131,17 @@ def test_orientation_is_told_and_not_applied(format, code):
     assert opened(data).info.orientation == code
     assert batch.full_size == (64, 48)
     assert_near(batch.planes[0][0], scene(), 4)
+
+
+def test_orientation_behind_the_pixels_of_a_png_is_found_by_decoding():
+    exif = Image.Exif()
+    exif[0x112] = 6
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 8, 0, 0, 0, 0))]
+    chunks += [(b"IDAT", zlib.compress(bytes(3))), (b"eXIf", exif.tobytes()[6:]), (b"IEND", b"")]
+    decoder = opened(png_of(chunks))
+    assert decoder.info.orientation == 1
+    (batch,) = decoder.frames([START], at_least=None)
+    assert batch.orientation == 6
 
 
 def test_tiff_orientation_is_applied_by_pillow():
@@ -364,6 +377,20 @@ class TestErrors:
                 source_of(saved(scene(), "PNG")),
                 media_format=MediaFormat(MediaKind.IMAGE, "jpeg"),
                 limits=Limits(),
+            )
+
+    @pytest.mark.parametrize(
+        ("number", "kind"), [(errno.EIO, SourceUnavailableError), (errno.EINVAL, CorruptError)]
+    )
+    def test_a_file_that_cannot_be_read_is_not_called_corrupt(self, number, kind):
+        class Failing(io.BytesIO):
+            def read(self, size: int | None = -1, /) -> bytes:
+                raise OSError(number, "broken disk")
+
+        source = Source(Failing(saved(scene(), "PNG")), 100, "photo")
+        with pytest.raises(kind, match=r"photo: .*broken disk"):
+            load("pillow").open(
+                source, media_format=MediaFormat(MediaKind.IMAGE, "png"), limits=Limits()
             )
 
     def test_memory_error_passes(self, monkeypatch):
