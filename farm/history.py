@@ -86,12 +86,22 @@ def totals(ledger: Ledger) -> Totals:
 
 
 def done_fingerprints(ledger: Ledger, before: int) -> set[bytes]:
-    """The fingerprints of all entries that a pass before number `before` has done."""
+    """The fingerprints of all entries that are done and whose pictures are still the newest.
+
+    A pass with other outputs may have stored under the same keys: what it replaced is not done.
+    """
     done: set[bytes] = set()
-    for number in range(1, before):
-        for table in ledger.tables(number, ["status", "fingerprint"]):
-            ok = table.filter(pc.equal(table["status"], Status.OK.value))
-            done.update(map(bytes.fromhex, ok["fingerprint"].to_pylist()))
+    newer: set[str] = set()
+    for number in range(before - 1, 0, -1):
+        stored: set[str] = set()
+        for table in ledger.tables(number, ["status", "fingerprint", "artifacts"]):
+            for row in table.filter(pc.equal(table["status"], Status.OK.value)).to_pylist():
+                keys = {artifact["uri"] for artifact in row["artifacts"]}
+                if newer.isdisjoint(keys):
+                    done.add(bytes.fromhex(row["fingerprint"]))
+                if number > 1:
+                    stored |= keys
+        newer |= stored
     return done
 
 

@@ -37,16 +37,16 @@ class Passes:
         if root is None:
             return self._root(passes, PassReason.NEW, wanted, manifest)
         last = passes[-1]
-        if root.fingerprint != wanted:
-            return self._root(passes, PassReason.CHANGED, wanted, manifest)
         deferred = self._ledger.deferred(last.number)
-        if deferred is None:
+        if root.fingerprint == wanted and deferred is None:
             self._force &= root.reason is not PassReason.FORCED
             self._retry &= last.reason is not PassReason.RETRY
             return Planner(self._ledger, last, self._options)
         if self._force:
             self._force = False
             return self._root(passes, PassReason.FORCED, wanted, manifest)
+        if root.fingerprint != wanted:
+            return self._root(passes, PassReason.CHANGED, wanted, manifest)
         if deferred:
             return self._derived(last, PassReason.DEFERRED, deferred)
         if self._retry:

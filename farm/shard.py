@@ -179,7 +179,11 @@ class ShardWalk:
                     timeout_seconds=entry.timeout_seconds,
                 )
             made = time.perf_counter()
-            bytes_read, requests = source.bytes_read, source.requests
+            # Of a local file only the lane knows; a remote one is read in larger blocks than asked.
+            bytes_read = (
+                int(reply.header["bytes_read"]) if source.fd is not None else source.bytes_read
+            )
+            requests = source.requests
         artifacts = _store(entry, known.row, limits, reply)
         header = reply.header
         own_timings = {

@@ -40,7 +40,6 @@ _CONFIG = {
     "distributed.worker.memory.terminate": False,
     "distributed.scheduler.allowed-failures": 10,
     "distributed.scheduler.worker-ttl": "120 s",
-    "distributed.scheduler.events-log-length": 1000,
     "distributed.comm.timeouts.connect": "60 s",
     "distributed.comm.timeouts.tcp": "60 s",
     "distributed.comm.retry.count": 3,

@@ -28,7 +28,7 @@ class InlineCluster:
         """Keeps the shard until an outcome is asked for."""
         self._waiting.append((ref, is_final))
 
-    def nextoutcome_of(self, timeout_seconds: float) -> Outcome | None:
+    def next_outcome(self, timeout_seconds: float) -> Outcome | None:
         """Carries out the oldest waiting shard."""
         if not self._waiting:
             time.sleep(timeout_seconds)

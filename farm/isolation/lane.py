@@ -219,7 +219,8 @@ class _Zygote:
         self._exit_codes: dict[int, int] = {}
         self._exited = threading.Condition()
         self._await_ready()
-        threading.Thread(target=self._listen, name="farm-zygote", daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, name="farm-zygote", daemon=True)
+        self._listener.start()
 
     def _await_ready(self) -> None:
         try:
@@ -278,4 +279,5 @@ class _Zygote:
             self._control.shutdown(socket.SHUT_RDWR)
         self._process.kill()
         self._process.wait()
+        self._listener.join()
         self._control.close()

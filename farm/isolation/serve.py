@@ -4,7 +4,7 @@ import io
 import os
 import socket
 from dataclasses import asdict
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import torch
 
@@ -37,8 +37,9 @@ def serve(sock: socket.socket) -> None:
 
 def _answer(sock: socket.socket, request: wire.Message) -> tuple[dict[str, Any], list[bytes]]:
     try:
-        with _open(sock, request) as file:
-            return _work(request.header, file)
+        with _open(sock, request) as file, io.BufferedReader(file, _READ_BYTES) as buffered:
+            header, payloads = _work(request.header, buffered)
+            return header | {"bytes_read": file.bytes_read}, payloads
     except FarmError as error:
         return _failure(error)
     except MemoryError:
@@ -79,15 +80,32 @@ def _work(header: dict[str, Any], file: BinaryIO) -> tuple[dict[str, Any], list[
     return reply, [thumbnail.data for thumbnail in result.thumbnails]
 
 
-def _open(sock: socket.socket, request: wire.Message) -> BinaryIO:
+def _open(sock: socket.socket, request: wire.Message) -> "_LocalFile | _BrokerFile":
     if request.fds:
-        return os.fdopen(request.fds[0], "rb", buffering=_READ_BYTES)
-    broker = _BrokerFile(sock, request.header["size_bytes"])
-    return cast(BinaryIO, io.BufferedReader(broker, _READ_BYTES))
+        return _LocalFile(request.fds[0])
+    return _BrokerFile(sock, request.header["size_bytes"])
+
+
+class _LocalFile(io.FileIO):
+    """A local source, opened by the worker, that counts what is read of it."""
+
+    bytes_read = 0
+
+    def readinto(self, buffer: Any) -> int | None:
+        count = super().readinto(buffer)
+        self.bytes_read += count or 0
+        return count
+
+    def readall(self) -> bytes:
+        data = super().readall()
+        self.bytes_read += len(data)
+        return data
 
 
 class _BrokerFile(io.RawIOBase):
     """A remote source: each read is asked of the worker, which alone can reach a store."""
+
+    bytes_read = 0
 
     def __init__(self, sock: socket.socket, size_bytes: int) -> None:
         self._sock = sock
@@ -121,4 +139,5 @@ class _BrokerFile(io.RawIOBase):
             raise SourceError(answer.header["error"])
         view[: len(answer.payload)] = answer.payload
         self._offset += len(answer.payload)
+        self.bytes_read += len(answer.payload)
         return len(answer.payload)
