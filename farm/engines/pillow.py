@@ -109,16 +109,7 @@ class PillowDecoder:
         )
 
     def _decode(self, count: int, at_least: Size | None) -> FrameBatch:
-        picture, self._picture = self._picture or self._open(), None
-        full_size = Size(*picture.size)
-        if at_least is not None:
-            picture.draft(None, at_least)
-        picture.load()
-        self._check_pixels(picture)
-        shrunk = full_size.width > picture.width or full_size.height > picture.height
-        if not shrunk or self._format_name != "jpeg":
-            # An icon or a TIFF may turn out otherwise than its header promised.
-            full_size = Size(*picture.size)
+        picture, full_size = self._load(at_least)
         self._notes["frames_decoded"] = 1
         self._notes["mode"] = picture.mode
         self._notes["shrink"] = max(1, round(full_size.width / picture.width))
@@ -134,6 +125,21 @@ class PillowDecoder:
             pts_seconds=(0.0,),
             orientation=orientation,
         )
+
+    def _load(self, at_least: Size | None) -> tuple[Image.Image, Size]:
+        """The loaded picture and its full size."""
+        picture, self._picture = self._picture or self._open(), None
+        full_size = Size(*picture.size)
+        if at_least is not None and picture.draft(None, at_least) and picture.size != full_size:
+            try:
+                picture.load()
+                return picture, full_size
+            except OSError:
+                picture = self._open()  # A lossless JPEG can be decoded at full size only.
+        picture.load()
+        self._check_pixels(picture)
+        # An icon or a TIFF may turn out otherwise than its header promised.
+        return picture, Size(*picture.size)
 
     def _orientation(self, picture: Image.Image) -> int:
         if picture.format == "TIFF":

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms, JpegImagePlugin, PngImagePlugin
 
 from farm.engines import Source, available, candidates, load
 from farm.engines.frame import FrameBatch
@@ -180,6 +180,19 @@ class TestShrinkOnLoad:
             (batch,) = decoder.frames([START], at_least=least)
             sizes.append((batch.full_size, tuple(batch.planes[0].shape[1:3])))
         assert sizes == [((800, 600), (75, 100)), ((800, 600), (600, 800))]
+
+    def test_a_jpeg_that_cannot_shrink_is_decoded_in_full(self, monkeypatch):
+        # As a lossless JPEG does, which nothing here can write.
+        load_file = JpegImagePlugin.JpegImageFile.load
+
+        def load_full_only(picture: JpegImagePlugin.JpegImageFile):
+            if picture.width < 800:
+                raise OSError("broken data stream when reading image file")
+            return load_file(picture)
+
+        monkeypatch.setattr(JpegImagePlugin.JpegImageFile, "load", load_full_only)
+        batch = decoded(saved(scene((800, 600)), "JPEG"), at_least=Size(10, 10))
+        assert batch.planes[0].shape[1:3] == (600, 800)
 
     def test_only_jpeg(self):
         batch = decoded(saved(scene((800, 600)), "PNG"), at_least=Size(10, 10))
