@@ -1,0 +1,115 @@
+"""Finished pictures: they have the planned size, keep their colours and lie on their ground."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from farm.engines.frame import FrameBatch
+from farm.geometry import Fit, Size, fit_geometry
+from farm.media import ColorTags, Matrix
+from farm.picture import finish
+from farm.spec import ThumbnailSpec
+
+
+def batch(planes, full_size, **tags) -> FrameBatch:
+    count = len(planes[0])
+    return FrameBatch(
+        planes, ColorTags(**tags), full_size, tuple((n,) for n in range(count)), (0.0,) * count
+    )
+
+
+def flat(color, size: Size, count=1) -> torch.Tensor:
+    pixels = torch.tensor(color, dtype=torch.uint8)
+    return pixels.expand(count, size.height, size.width, len(color)).contiguous()
+
+
+def finished(frames, spec, *, orientation=1, picks=(0,)):
+    geometry = fit_geometry(
+        frames.full_size,
+        orientation=orientation,
+        pixel_aspect=1.0,
+        fit=spec.fit,
+        width=spec.width,
+        height=spec.height,
+    )
+    return geometry, finish(frames, picks, geometry=geometry, spec=spec)
+
+
+sides = st.integers(1, 60)
+
+
+@settings(max_examples=60)
+@given(sides, sides, sides, sides, st.sampled_from(Fit), st.integers(1, 8), st.booleans())
+def test_a_flat_colour_stays_and_the_canvas_is_met(w, h, width, height, fit, orientation, is_yuv):
+    size = Size(w, h)
+    if is_yuv:
+        half = (1, -(-h // 2), -(-w // 2))
+        planes = (torch.full((1, h, w), 150, dtype=torch.uint8),) + (
+            torch.full(half, 128, dtype=torch.uint8),
+        ) * 2
+        frames, color = batch(planes, size, matrix=Matrix.BT601), (150, 150, 150)
+    else:
+        color = (150, 90, 30)
+        frames = batch((flat(color, size),), size)
+    spec = ThumbnailSpec(width=width, height=height, fit=fit)
+    geometry, pictures = finished(frames, spec, orientation=orientation)
+    canvas, (left, top) = geometry.canvas, geometry.offset
+    assert pictures.shape == (1, canvas.height, canvas.width, 3)
+    inside = pictures[0, top : top + geometry.size.height, left : left + geometry.size.width]
+    assert (inside.to(torch.int16) - torch.tensor(color)).abs().max() <= 1
+    assert pictures.sum() == inside.sum()
+
+
+def test_picks_choose_and_order_the_pictures():
+    size = Size(4, 4)
+    pixels = torch.cat([flat((value,) * 3, size) for value in (10, 20, 30)])
+    spec = ThumbnailSpec(width=2)
+    _, pictures = finished(batch((pixels,), size), spec, picks=(2, 0))
+    assert pictures[:, 0, 0, 0].tolist() == [30, 10]
+
+
+@pytest.mark.parametrize(
+    ("shrunk", "column"), [(Size(100, 10), slice(45, 55)), (Size(20, 2), slice(9, 11))]
+)
+def test_the_box_shrinks_with_the_planes(shrunk, column):
+    pixels = flat((0, 0, 0), shrunk)
+    pixels[:, :, column] = 255
+    # One output pixel per stored one, so that no filter reaches beyond the box.
+    spec = ThumbnailSpec(width=shrunk.height, height=shrunk.height, fit=Fit.CROP)
+    _, pictures = finished(batch((pixels,), Size(200, 20)), spec)
+    assert pictures.min() == 255
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ({"format": "jpg"}, (255, 255, 255)),
+        ({"format": "jpg", "background": "#102030"}, (16, 32, 48)),
+        ({"format": "webp", "background": "#102030"}, (16, 32, 48)),
+        ({"format": "png"}, (0, 0, 0, 0)),
+    ],
+)
+def test_what_lies_under_transparency(output, expected):
+    size = Size(4, 4)
+    frames = batch((flat((9, 9, 9, 0), size),), size)
+    _, pictures = finished(frames, ThumbnailSpec.model_validate({"width": 2} | output))
+    assert tuple(pictures[0, 0, 0].tolist()) == expected
+
+
+@pytest.mark.parametrize(
+    ("output", "channels", "expected"),
+    [
+        ({"format": "jpg"}, 3, (0, 0, 0)),
+        ({"format": "jpg", "background": "#102030"}, 3, (16, 32, 48)),
+        ({"format": "png"}, 4, (0, 0, 0, 255)),
+        ({"format": "png", "background": "#102030"}, 4, (16, 32, 48)),
+    ],
+)
+def test_what_lies_around_a_padded_picture(output, channels, expected):
+    size = Size(4, 2)
+    frames = batch((flat((200, 200, 200, 255)[:channels], size),), size)
+    asked = {"width": 8, "height": 8, "fit": "pad"} | output
+    _, pictures = finished(frames, ThumbnailSpec.model_validate(asked))
+    assert tuple(pictures[0, 0, 0].tolist()) == expected
+    assert pictures[0, 4, 4, :3].tolist() == [200, 200, 200]
