@@ -1,4 +1,4 @@
-"""A real S3 server in a process of its own, and profiles that lead to it: the fixture `s3_server`."""
+"""A real S3 server in a process of its own, with profiles that lead to it: `s3_server`."""
 
 import json
 import os

@@ -118,10 +118,10 @@ def write_listing(
 ) -> Progress:
     """Hands the parts of a listing to `write_part` by name, and returns how far it got."""
     progress = begin or Progress()
-    for name, part, progress in listing_parts(
-        files, begin=begin, extensions=extensions, rows_per_part=rows_per_part
-    ):
+    parts = listing_parts(files, begin=begin, extensions=extensions, rows_per_part=rows_per_part)
+    for name, part, so_far in parts:
         write_part(name, part)
+        progress = so_far
     return progress
 
 

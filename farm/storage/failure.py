@@ -38,7 +38,8 @@ _DENIED_NAMES = {
     "AuthenticationException",
 }
 _UNAVAILABLE_NAMES = {
-    "HTTPClientError",  # botocore: connections and time limits
+    "ConnectionError",  # botocore has one of its own
+    "HTTPClientError",
     "ClientConnectionError",  # aiohttp
     "ClientPayloadError",
     "ServiceRequestError",  # azure
@@ -204,5 +205,5 @@ def _reason(error: BaseException) -> str:
         return os.strerror(errno.ENOENT)
     if isinstance(error, ValueError) and "null byte" in str(error):
         return "a path holds no NUL"
-    text = redact(str(error))[:200]
+    text = redact(" ".join(str(error).split()))[:200]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

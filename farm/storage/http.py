@@ -19,7 +19,7 @@ from farm.storage.filesystem import filesystem
 from farm.storage.listing import Listed
 from farm.storage.location import Location
 from farm.storage.redaction import redact
-from farm.storage.source import FileSource, OpenedSource, RangeSource, check_size
+from farm.storage.source import FileSource, OpenedSource, RangeSource, check_etag, check_size
 
 MOST_REDIRECTS = 5
 CONNECT_SECONDS = 10
@@ -148,7 +148,8 @@ def _request(fs: Any, session: Any, url: str, headers: dict[str, str]) -> Any:
     options = dict(fs.kwargs)
     # Bytes as stored: a range of a compressed body would be of no use.
     headers = {**options.pop("headers", {}), "Accept-Encoding": "identity", **headers}
-    return session.get(fs.encode_url(url), headers=headers, max_redirects=MOST_REDIRECTS, **options)
+    redirects = MOST_REDIRECTS + 1  # aiohttp counts the one that is not followed, too
+    return session.get(fs.encode_url(url), headers=headers, max_redirects=redirects, **options)
 
 
 async def _range(place: Location, offset: int, length: int, etag: str | None) -> _Answer:
@@ -163,13 +164,13 @@ async def _range(place: Location, offset: int, length: int, etag: str | None) ->
         if response.status == 404:
             raise FileNotFoundError(place.path)
         response.raise_for_status()
-        etag = response.headers.get("ETag", "")
-        etag = None if etag.startswith("W/") else etag.strip('"') or None
+        found = _etag(response.headers.get("ETag", ""))
+        check_etag(place.uri, found, etag)
         mtime = _mtime(response.headers.get("Last-Modified"))
         if response.status != 206 or total is None or "Content-Encoding" in response.headers:
             response.close()  # the whole body would follow
-            return _Answer(b"", None, etag, mtime)
-        return _Answer(await _read(response, length), int(total[1]), etag, mtime)
+            return _Answer(b"", None, found, mtime)
+        return _Answer(await _read(response, length), int(total[1]), found, mtime)
 
 
 async def _read(response: Any, length: int) -> bytes:
@@ -190,6 +191,11 @@ async def _download(place: Location, file: BinaryIO, limit: int) -> None:
                 raise SourceTooLargeError(
                     f"{redact(place.uri)!r} has more than the {limit} bytes that are allowed"
                 )
+
+
+def _etag(header: str) -> str | None:
+    """A strong ETag; a weak one says nothing of bytes."""
+    return None if header.startswith("W/") else header.strip('"') or None
 
 
 def _mtime(header: str | None) -> float | None:

@@ -1,5 +1,6 @@
 """The S3 store: single requests by bucket and key, so that any key and condition comes through."""
 
+import errno
 import importlib
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -10,6 +11,7 @@ from farm.storage.filesystem import filesystem
 from farm.storage.listing import Listed, Scope
 from farm.storage.location import Location, parse
 from farm.storage.remote import RemoteStore
+from farm.storage.source import check_etag
 
 # One loop tries again: ours. Checksums in trailers are left out: lesser servers choke on them.
 _CONFIG = {
@@ -25,7 +27,7 @@ class S3Store(RemoteStore):
 
     def get(self, place: Location) -> bytes:
         """The whole object."""
-        return _get_object(place)
+        return _get_object(place)[0]
 
     def put(
         self, place: Location, data: bytes, *, content_type: str | None, sha256: str | None
@@ -64,8 +66,8 @@ class S3Store(RemoteStore):
     def stat(self, place: Location) -> Listed:
         """Size, time and hash of the object."""
         found = _call("head_object", place)
-        etag = str(found.get("ETag") or "").strip('"') or None
-        return Listed(place.uri, found["ContentLength"], found["LastModified"].timestamp(), etag)
+        time = found["LastModified"].timestamp()
+        return Listed(place.uri, found["ContentLength"], time, _etag(found))
 
     def list_scope(self, scope: Scope, after: str | None) -> Iterator[Listed]:
         """What a scope covers, a page of at most 1,000 keys at a time."""
@@ -82,8 +84,8 @@ class S3Store(RemoteStore):
             for found in page.get("Contents", ()):
                 key = found["Key"][len(folder) :]
                 if key and not key.endswith("/") and scope.pattern.matches(key):
-                    time, etag = found["LastModified"].timestamp(), found["ETag"].strip('"')
-                    yield Listed(scope.root + key, found["Size"], time, etag)
+                    time = found["LastModified"].timestamp()
+                    yield Listed(scope.root + key, found["Size"], time, _etag(found))
             if not page.get("IsTruncated"):
                 return
             arguments["ContinuationToken"] = page["NextContinuationToken"]
@@ -92,7 +94,9 @@ class S3Store(RemoteStore):
         """Bytes of the object, unless it was replaced since it was found."""
         condition = {"IfMatch": f'"{found.etag}"'} if found.etag else {}
         span = f"bytes={offset}-{offset + length - 1}"
-        return _get_object(parse(found.uri), Range=span, **condition)
+        data, etag = _get_object(parse(found.uri), Range=span, **condition)
+        check_etag(found.uri, etag, found.etag)
+        return data
 
 
 def _filesystem(place: Location) -> Any:
@@ -106,19 +110,32 @@ def _split(place: Location) -> tuple[str, str]:
     return bucket, key
 
 
-def _call(method: str, place: Location, **arguments: Any) -> Any:
+def _object(place: Location) -> tuple[str, str]:
+    """Bucket and key; raises IsADirectoryError for a bucket alone."""
     bucket, key = _split(place)
+    if not key:
+        raise IsADirectoryError(errno.EISDIR, "a bucket is no object")
+    return bucket, key
+
+
+def _call(method: str, place: Location, **arguments: Any) -> Any:
+    bucket, key = _object(place)
     return _filesystem(place).call_s3(method, Bucket=bucket, Key=key, **arguments)
 
 
-def _get_object(place: Location, **arguments: Any) -> bytes:
+def _get_object(place: Location, **arguments: Any) -> tuple[bytes, str | None]:
+    """The content and the ETag of an object, or of a part of it."""
     fs = _filesystem(place)
-    bucket, key = _split(place)
+    bucket, key = _object(place)
 
-    async def read() -> bytes:
+    async def read() -> tuple[bytes, str | None]:
         answer = await fs._call_s3("get_object", Bucket=bucket, Key=key, **arguments)
         async with answer["Body"] as body:
-            return bytes(await body.read())
+            return bytes(await body.read()), _etag(answer)
 
-    data: bytes = importlib.import_module("fsspec.asyn").sync(fs.loop, read)
-    return data
+    found: tuple[bytes, str | None] = importlib.import_module("fsspec.asyn").sync(fs.loop, read)
+    return found
+
+
+def _etag(answer: dict[str, Any]) -> str | None:
+    return str(answer.get("ETag") or "").strip('"') or None

@@ -119,7 +119,7 @@ class RangeSource(_Closing):
         self._name = name
         self._block_bytes = block_bytes
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._next = 0
+        self._next = -1
         self._ahead = 0
         self._lock = threading.Lock()
         if head and len(head) == min(size, block_bytes):
@@ -228,6 +228,12 @@ class SourceStream(io.RawIOBase):
         if not self.closed:
             self._source.close()
         super().close()
+
+
+def check_etag(uri: str, etag: str | None, expected: str | None) -> None:
+    """Raises SourceChangedError where both hashes are known and differ: not all servers compare."""
+    if expected and etag and etag != expected:
+        raise SourceChangedError(f"{redact(uri)!r} was replaced while it was read")
 
 
 def check_size(uri: str, size: int, *, expected_size: int | None, limits: Limits) -> None:
