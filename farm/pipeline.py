@@ -221,6 +221,14 @@ class _Order:
             shots.setdefault(shot.target, []).append(shot)
         return cls(plan, shots)
 
+    def answered(self, moments: Sequence[Sequence[Target]]) -> dict[int, list[Shot]]:
+        """The shots that each picture of a batch is for, `moments` being the pictures' targets."""
+        found = [
+            [shot for target in targets for shot in self.shots.get(target, ())]
+            for targets in moments
+        ]
+        return {pick: shots for pick, shots in enumerate(found) if shots}
+
 
 def _targets(plans: Sequence[Plan]) -> list[Target]:
     """The moments of all plans, each once, in order of time."""
@@ -248,16 +256,11 @@ def _timed(work: _Work, batches: Iterator[FrameBatch]) -> Iterator[FrameBatch]:
 def _shoot(
     work: _Work, order: _Order, batch: FrameBatch, moments: Sequence[Sequence[Target]]
 ) -> list[Thumbnail]:
-    """The thumbnails of one plan that a batch answers; `moments` are each picture's targets.
+    """The thumbnails of one plan that a batch answers.
 
     A picture that answers several shots is resized and encoded once.
     """
-    plan = order.plan
-    shots = {
-        pick: found
-        for pick, targets in enumerate(moments)
-        if (found := [shot for target in targets for shot in order.shots.get(target, ())])
-    }
+    plan, shots = order.plan, order.answered(moments)
     if not shots:
         return []
     geometry = settle(
