@@ -14,7 +14,6 @@ from av.video.stream import VideoStream
 from farm.engines import Source
 from farm.engines.mp4_matrix import track_orientations
 from farm.errors import (
-    EncryptedError,
     LimitError,
     NoVideoStreamError,
     RefusedFormatError,
@@ -176,8 +175,6 @@ def _check(opened: Opened, name: str, limits: Limits) -> None:
         raise LimitError(f"{name}: {count} streams, more than the {limits.streams} allowed")
     if codec is None:
         raise UnsupportedFormatError(f"{name}: no decoder for the codec of its video stream")
-    if codec.codec_tag in ("encv", "drmi"):
-        raise EncryptedError(f"{name}: the video stream is encrypted ({codec.codec_tag})")
     pixels = codec.width * codec.height
     if pixels > limits.frame_pixels:
         raise LimitError(

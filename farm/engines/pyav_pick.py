@@ -14,7 +14,7 @@ from typing import NamedTuple
 from av.video.frame import VideoFrame
 
 from farm.engines.pyav_read import Key, Reader, VideoPacket, ticks_of
-from farm.errors import CorruptError, NoFrameError
+from farm.errors import CorruptError, MediaError, NoFrameError, TruncatedError
 
 _MOST_KEYS_BACK = 8
 _MOST_PACKETS_TO_A_PICTURE = 600
@@ -204,7 +204,9 @@ class _Playhead:
                 return
 
 
-def _no_frame(reader: Reader) -> CorruptError | NoFrameError:
+def _no_frame(reader: Reader) -> MediaError:
     if reader.damage:
         return CorruptError(f"{reader.name}: no frame could be decoded: {reader.damage}")
+    if not reader.counts["packets_read"]:
+        return TruncatedError(f"{reader.name}: the file ends before the first frame")
     return NoFrameError(f"{reader.name}: its video stream gives no frame")

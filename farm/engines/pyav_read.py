@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from farm.engines.pyav_errors import cause_of
 from farm.engines.pyav_open import Opened
-from farm.errors import LimitError
+from farm.errors import EncryptedError, LimitError
 from farm.settings import Limits
 
 # Packet is generic in PyAV's stubs only.
@@ -155,6 +155,8 @@ class Reader:
             most = self._limits.frames * _PACKETS_PER_FRAME_ALLOWED
             if self.counts["packets_read"] > most:
                 raise LimitError(f"{self.name}: more than {most} packets had to be read")
+            if packet.has_sidedata("encryption_info"):
+                raise EncryptedError(f"{self.name}: the samples of its video stream are encrypted")
             # An empty packet stands for a repeated picture; to a decoder it would mean the end.
             if packet.size:
                 yield packet
