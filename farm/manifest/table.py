@@ -73,9 +73,8 @@ def read_parquet(file: BinaryIO, name: str) -> Iterator[Row]:
         check_columns(list(table.schema_arrow.names), name)
         number = 0
         for batch in table.iter_batches(batch_size=_BATCH_ROWS):
-            for index in range(batch.num_rows):
-                number += 1
-                yield _row(batch, index, number)
+            yield from _rows(batch, number)
+            number += batch.num_rows
     except (pa.ArrowException, OSError, OverflowError) as error:
         cause = str(error).partition("\n")[0][:200]
         raise InvalidManifestError(f"cannot read {name!r} as Parquet: {cause}") from None
@@ -174,12 +173,20 @@ def _part(rows: list[ListedFile], progress: Progress) -> bytes:
     return buffer.getvalue()
 
 
-def _row(batch: Any, index: int, number: int) -> Row:
+def _rows(batch: Any, before: int) -> Iterator[Row]:
+    """The rows of a batch, numbered on from `before`; those with broken text one by one."""
     try:
-        cells = batch.slice(index, 1).to_pylist()[0]
+        rows = batch.to_pylist()
     except UnicodeDecodeError:
-        return Row(number, None, "expected UTF-8 in all cells")
-    return Row(number, {name: _filled(cell) for name, cell in cells.items() if cell is not None})
+        if batch.num_rows == 1:
+            yield Row(before + 1, None, "expected UTF-8 in all cells")
+            return
+        for index in range(batch.num_rows):
+            yield from _rows(batch.slice(index, 1), before + index)
+        return
+    for number, cells in enumerate(rows, before + 1):
+        filled = {name: _filled(cell) for name, cell in cells.items() if cell is not None}
+        yield Row(number, filled)
 
 
 def _filled(cell: Any) -> Any:

@@ -74,7 +74,7 @@ def test_a_replaced_source_is_noticed(bucket: str) -> None:
     with storage.open_source(uri) as source:
         assert source.read_at(0, 1) == b"a"
         storage.put(uri, b"b" * 600_000)
-        with pytest.raises(errors.SourceChangedError, match="replaced"):
+        with pytest.raises(errors.SourceChangedError, match="Precondition"):
             source.read_at(599_999, 1)
 
 
@@ -186,3 +186,19 @@ def test_no_secret_is_logged(bucket: str, caplog: pytest.LogCaptureFixture) -> N
         with pytest.raises(errors.SourceNotFoundError):
             storage.get(f"{bucket}/none")
     assert SECRET not in caplog.text
+
+
+def test_a_server_that_ignores_conditions(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"{bucket}/x"
+    storage.put(uri, b"a" * 600_000)
+    real = s3._get_object
+
+    def careless(place: Any, **arguments: Any) -> Any:
+        arguments.pop("IfMatch")
+        return real(place, **arguments)
+
+    monkeypatch.setattr(s3, "_get_object", careless)
+    with storage.open_source(uri) as source:
+        storage.put(uri, b"b" * 600_000)
+        with pytest.raises(errors.SourceChangedError, match="was replaced"):
+            source.read_at(599_999, 1)
