@@ -1,0 +1,158 @@
+"""The documents agree with the code: codes, fields, commands and links."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from farm.errors import error_classes
+from farm.settings import Limits, Settings
+from farm.spec import Entry, ThumbnailSpec
+from farm.template import PLACEHOLDERS
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+def _read(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def _first_cells(text: str) -> Iterator[str]:
+    """The words in code style in the first cell of each table row."""
+    for line in text.splitlines():
+        if line.startswith("| `"):
+            yield from re.findall(r"`([^`]+)`", line.split(" | ")[0])
+
+
+def _anchor(heading: str) -> str:
+    """The anchor that the usual renderers give a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def _number(text: str) -> float:
+    """The value of `300`, `100 000 000` or `4 GiB`."""
+    unit = 1 << 30 if text.endswith("GiB") else 1
+    return float(text.removesuffix("GiB").replace(" ", "")) * unit
+
+
+def _commands(text: str) -> Iterator[list[str]]:
+    """The words of each `farm ...` line in fenced blocks without a language."""
+    for language, block in _FENCE.findall(text):
+        for line in block.splitlines() if not language else ():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["farm"]:
+                yield words
+
+
+def test_every_error_code_is_documented_once() -> None:
+    documented = list(_first_cells(_read("docs/errors.md")))
+    assert sorted(documented) == sorted(error_classes())
+
+
+@pytest.mark.parametrize("name", ["http_status", "environment"])
+def test_properties_of_error_codes_are_right(name: str) -> None:
+    section_status = None
+    for line in _read("docs/errors.md").splitlines():
+        if line.startswith("## "):
+            section_status = 500
+        if said := re.match(r"(?:[A-Z].* )?Status (\d+)", line):
+            section_status = int(said[1])
+        if not (row := re.match(r"\| `(\w+)` \| (.*)", line)):
+            continue
+        error = error_classes()[row[1]]
+        if name == "environment":
+            noted = re.search(r"\([^()]*environment[^()]*\)", row[2]) is not None
+            assert noted == error.environment, row[1]
+        else:
+            own = re.search(r"\([^()]*status (\d+)\)", row[2])
+            assert (int(own[1]) if own else section_status) == error.http_status, row[1]
+
+
+def test_every_field_of_an_output_is_documented() -> None:
+    documented = set(_first_cells(_read("docs/outputs.md").partition("## Fit")[0]))
+    assert documented == set(ThumbnailSpec.model_fields)
+
+
+def test_every_field_of_an_entry_is_documented() -> None:
+    section = _read("docs/manifest.md").partition("## Fields of a row")[2].partition("## URIs")[0]
+    assert set(_first_cells(section)) == set(Entry.model_fields)
+
+
+def test_every_placeholder_is_documented() -> None:
+    section = _read("docs/manifest.md").partition("## Names of the pictures")[2]
+    found = {name for cell in _first_cells(section) for name in re.findall(r"\{(\w+)\}", cell)}
+    assert found == set(PLACEHOLDERS)
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    section = _read("docs/running.md").partition("## Settings and limits")[2]
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| ([^|]+?) \|", section, re.MULTILINE))
+    settings = {name: field for name, field in Settings.model_fields.items() if name != "limits"}
+    settings |= {f"limits.{name}": field for name, field in Limits.model_fields.items()}
+    assert rows.keys() == settings.keys()
+    assert {name: _number(said) for name, said in rows.items()} == {
+        name: field.default for name, field in settings.items()
+    }
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_relative_links_resolve(document: Path) -> None:
+    for target in _LINK.findall(_FENCE.sub("", document.read_text("utf-8"))):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (document.parent / path) if path else document
+        assert linked.exists(), target
+        if anchor:
+            anchors = {_anchor(heading) for heading in _HEADING.findall(linked.read_text("utf-8"))}
+            assert anchor in anchors, target
+
+
+def test_documented_commands_exist_with_their_options() -> None:
+    import typer.main
+
+    from farm.cli import app
+
+    group = typer.main.get_command(app)
+    commands = getattr(group, "commands", {})
+    seen = set()
+    for document in DOCUMENTS:
+        for words in _commands(document.read_text("utf-8")):
+            name = words[1]
+            assert name in commands, " ".join(words)
+            seen.add(name)
+            known = {option for param in commands[name].params for option in param.opts}
+            for word in words[2:]:
+                if re.match(r"--?[a-z]", word):
+                    assert word in known, " ".join(words)
+    assert {"run", "thumbnail", "plan", "ledger", "doctor"} <= seen
+
+
+def test_every_command_is_named_in_the_readme() -> None:
+    import typer.main
+
+    from farm.cli import app
+
+    readme = _read("README.md")
+    for name in getattr(typer.main.get_command(app), "commands", {}):
+        assert f"`{name}`" in readme or f"farm {name}" in readme, name
+
+
+def test_options_of_a_run_are_documented() -> None:
+    import typer.main
+
+    from farm.cli import app
+
+    text = _read("docs/running.md")
+    command = getattr(typer.main.get_command(app), "commands", {})["run"]
+    for param in command.params:
+        for option in param.opts:
+            if option.startswith("--") and option not in ("--help",):
+                assert option in text, option
