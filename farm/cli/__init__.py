@@ -1,0 +1,55 @@
+"""The command line: one module per command, which imports what it needs when it is called.
+
+Nothing heavy is imported here, so that help, schemas and plans answer at once.
+"""
+
+from typing import Annotated
+
+import typer
+
+from farm.cli.doctor import doctor
+from farm.cli.ledger import show_ledger
+from farm.cli.manifest import list_sources
+from farm.cli.plan import show_plan
+from farm.cli.run import run
+from farm.cli.samples import samples
+from farm.cli.schema import schema
+from farm.cli.screen import say
+from farm.cli.thumbnail import thumbnail
+
+# Help in plain text and errors in one line: rich's own would double the start-up time.
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        import farm
+
+        say(f"thumbfarm {farm.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _farm(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version."),
+    ] = False,
+) -> None:
+    """Archives of videos and photos in, thumbnails out."""
+
+
+app.command("run")(run)
+app.command("thumbnail")(thumbnail)
+app.command("plan")(show_plan)
+app.command("ledger")(show_ledger)
+app.command("manifest")(list_sources)
+app.command("schema")(schema)
+app.command("samples")(samples)
+app.command("doctor")(doctor)

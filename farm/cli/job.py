@@ -1,0 +1,140 @@
+"""The job of a command: what its job file says, overridden by its options."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from farm import storage
+from farm.cli.output_text import parse_output
+from farm.errors import InvalidJobError
+from farm.settings import Settings
+from farm.spec import Job, explain
+from farm.template import check_template
+
+_LOCATIONS = ("manifest", "destination", "ledger")
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """What a command line says of a job; None and empty leave the job file's word.
+
+    `settings` are `NAME=VALUE` with a dotted name, such as `limits.image_pixels=1000000`.
+    """
+
+    file: Path | None = None
+    manifest: str | None = None
+    destination: str | None = None
+    ledger: str | None = None
+    outputs: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+
+
+def read_job(options: JobOptions) -> Job:
+    """The job, checked, with absolute paths; those of the job file count from its folder.
+
+    Raises InvalidJobError with the field, what is expected and what was received.
+    """
+    fields = _absolute(_read_file(options.file), options.file.parent) if options.file else {}
+    given = {name: getattr(options, name) for name in _LOCATIONS}
+    fields |= _absolute({name: at for name, at in given.items() if at is not None}, Path())
+    if "manifest" not in fields:
+        raise InvalidJobError("expected a job file or --manifest; see `farm run --help`")
+    if options.outputs:
+        fields["outputs"] = [parse_output(text) for text in options.outputs]
+    if options.settings:
+        fields["settings"] = _with_settings(fields.get("settings"), options.settings)
+    try:
+        job = Job.model_validate(fields)
+    except ValidationError as error:
+        where = f"{options.file}: " if options.file else ""
+        raise InvalidJobError(f"{where}{explain(error)}") from None
+    _check_filenames(job)
+    return job
+
+
+def ledger_uri(job: Job) -> str:
+    """Where a job's ledger is; raises InvalidJobError where nothing tells."""
+    if job.ledger is not None:
+        return job.ledger
+    if job.destination is None:
+        raise InvalidJobError("expected --ledger, because the job has no destination to keep it at")
+    return storage.join(job.destination, "_ledger")
+
+
+def absolute(uri: str, folder: Path = Path()) -> str:
+    """A relative local path made absolute; a trailing slash, which means a prefix, stays."""
+    if "://" in uri:
+        return uri
+    return os.path.abspath(folder / uri) + ("/" if uri.endswith("/") and uri != "/" else "")
+
+
+def _absolute(fields: dict[str, Any], folder: Path) -> dict[str, Any]:
+    found = {
+        name: absolute(fields[name], folder)
+        for name in _LOCATIONS
+        if isinstance(fields.get(name), str) and fields[name]
+    }
+    return fields | found
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        fields = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise InvalidJobError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidJobError(f"{path}: expected YAML in UTF-8") from None
+    except yaml.YAMLError as error:
+        raise InvalidJobError(f"{path}: {' '.join(str(error).split())}") from None
+    if not isinstance(fields, dict):
+        raise InvalidJobError(f"{path}: expected keys and values, received {fields!r:.100}")
+    return {str(name): value for name, value in fields.items()}
+
+
+def _with_settings(settings: object, words: tuple[str, ...]) -> dict[str, Any]:
+    """The job file's settings with those of the command line in them."""
+    if not isinstance(settings, dict | None):
+        raise InvalidJobError(f"settings: expected keys and values, received {settings!r:.100}")
+    merged: dict[str, Any] = {
+        name: dict(value) if isinstance(value, dict) else value
+        for name, value in (settings or {}).items()
+    }
+    allowed = _names(Settings)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or name not in allowed:
+            raise InvalidJobError(
+                f"--set {word}: expected NAME=VALUE with a name of {', '.join(allowed)}"
+            )
+        group, dot, key = name.partition(".")
+        if dot:
+            merged.setdefault(group, {})[key] = value
+        else:
+            merged[name] = value
+    return merged
+
+
+def _names(model: type[BaseModel]) -> list[str]:
+    names = []
+    for name, field in model.model_fields.items():
+        nested = field.annotation
+        if isinstance(nested, type) and issubclass(nested, BaseModel):
+            names += [f"{name}.{inner}" for inner in _names(nested)]
+        else:
+            names.append(name)
+    return names
+
+
+def _check_filenames(job: Job) -> None:
+    for index, spec in enumerate(job.outputs):
+        if spec.filename is None:
+            continue
+        try:
+            check_template(spec.filename, several=True)
+        except ValueError as error:
+            raise InvalidJobError(f"outputs[{index}].filename: {error}") from None

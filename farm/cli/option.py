@@ -1,0 +1,32 @@
+"""The options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+JobFile = Annotated[
+    Path | None,
+    typer.Argument(metavar="[JOB.yaml]", help="A job file; options override what it says."),
+]
+Manifest = Annotated[
+    str | None,
+    typer.Option(help="A manifest (JSONL, CSV, Parquet, text), or a folder, prefix/ or glob."),
+]
+Destination = Annotated[str | None, typer.Option(help="The folder or prefix of the thumbnails.")]
+Outputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--output",
+        metavar="SPEC",
+        help="320x180, 320x, x180 or 320x180,fit=crop,format=webp,position=15%; or JSON. Repeat it "
+        "for several outputs.",
+    ),
+]
+LedgerFolder = Annotated[
+    str | None, typer.Option("--ledger", help="The ledger's folder; default DESTINATION/_ledger.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A setting, as limits.image_pixels=1000000."),
+]

@@ -1,0 +1,83 @@
+"""One output in one word of a command line: `320x180,fit=crop,format=webp`."""
+
+import json
+import re
+from typing import Any
+
+from pydantic import ValidationError
+
+from farm.errors import InvalidJobError
+from farm.spec import ThumbnailSpec, explain
+
+_SIZE = re.compile(r"(\d*)x(\d*)")
+_INTEGER = re.compile(r"-?\d+")
+_INTEGERS = ("width", "height", "quality", "count")
+_EXAMPLE = "320x180, 320x, x180 or 320x180,fit=crop,format=webp,position=15%"
+
+
+def parse_output(text: str) -> ThumbnailSpec:
+    """The output that `SIZE[,KEY=VALUE]...`, `KEY=VALUE[,...]` or a JSON object stands for.
+
+    Raises InvalidJobError with the text, what is expected and what was received.
+    """
+    try:
+        fields = _json(text) if text.lstrip().startswith("{") else _fields(text)
+        return ThumbnailSpec.model_validate(fields)
+    except ValidationError as error:
+        raise InvalidJobError(f"output {text!r}: {explain(error)}") from None
+    except ValueError as error:
+        raise InvalidJobError(f"output {text!r}: {error}") from None
+
+
+def output_text(spec: ThumbnailSpec) -> str:
+    """The shortest text that `parse_output` reads as this output."""
+    fields = spec.model_dump(mode="json", exclude_defaults=True)
+    if any("," in str(value) for value in fields.values()):
+        return json.dumps(fields, ensure_ascii=False)
+    sides = [str(fields.pop(side, "")) for side in ("width", "height")]
+    words = ["x".join(sides)] if any(sides) else []
+    words += [f"{name}={value}" for name, value in fields.items()]
+    return ",".join(words) or f"format={spec.format.value}"
+
+
+def parse_size(text: str) -> dict[str, int]:
+    """The sides that `320x180`, `320x` or `x180` names; raises ValueError for anything else."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or not any(match.groups()):
+        raise ValueError(f"expected a size like 320x180, 320x or x180; received {text!r}")
+    return {
+        side: int(value)
+        for side, value in zip(("width", "height"), match.groups(), strict=True)
+        if value
+    }
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except (json.JSONDecodeError, TypeError) as error:
+        raise ValueError(f"expected a JSON object: {error}") from None
+
+
+def _fields(text: str) -> dict[str, Any]:
+    first, *words = text.split(",")
+    fields: dict[str, Any] = {}
+    if "=" in first:
+        words = [first, *words]
+    else:
+        fields |= parse_size(first)
+    for word in words:
+        name, equals, value = word.partition("=")
+        name = name.strip()
+        if not equals:
+            raise ValueError(f"expected KEY=VALUE, as in {_EXAMPLE}; received {word!r}")
+        if name not in ThumbnailSpec.model_fields:
+            raise ValueError(f"{name}: unknown; allowed: {', '.join(ThumbnailSpec.model_fields)}")
+        if name in fields:
+            raise ValueError(f"{name}: expected once, received twice")
+        fields[name] = _value(name, value)
+    return fields
+
+
+def _value(name: str, text: str) -> int | str:
+    return int(text) if name in _INTEGERS and _INTEGER.fullmatch(text.strip()) else text

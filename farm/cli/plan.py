@@ -1,0 +1,217 @@
+"""`farm plan`: what would be made of each entry, before anything is."""
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from farm.cli import option
+from farm.cli.exit_code import ExitCode
+from farm.cli.screen import duration_text, say
+
+if TYPE_CHECKING:
+    from farm import ledger, manifest
+    from farm.spec import Entry, Job
+
+_FIRST_ENTRIES = 100
+_Facts = dict[str, Any]
+_Row: TypeAlias = "ledger.Row | manifest.Row"
+# The media's facts (None unless it is probed) and the plans of an entry, in JSON's types.
+_Look = Callable[["Entry", int], tuple[_Facts | None, list[_Facts]]]
+
+
+def show_plan(
+    job_file: option.JobFile = None,
+    manifest: option.Manifest = None,
+    destination: option.Destination = None,
+    output: option.Outputs = None,
+    ledger: option.LedgerFolder = None,
+    settings: option.Settings = None,
+    no_probe: Annotated[
+        bool, typer.Option("--no-probe", help="Open no source: names only, no moments or sizes.")
+    ] = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="All entries, not the first 100.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Show what would be made of each entry.
+
+    That is its moments, geometry and names; nothing is decoded or stored. Exits with 1 where an
+    entry has an error.
+    """
+    from farm.cli.job import JobOptions, read_job
+
+    job = read_job(
+        JobOptions(
+            job_file, manifest, destination, ledger, tuple(output or ()), tuple(settings or ())
+        )
+    )
+    rows = _rows(job)
+    failed = False
+    with _names_only(job) if no_probe else _probed(job) as look:
+        for row in rows if show_all else itertools.islice(rows, _FIRST_ENTRIES):
+            facts = _facts(row, job, look)
+            failed |= "error" in facts
+            say(json.dumps(facts, ensure_ascii=False) if as_json else "\n".join(_lines(facts)))
+    if next(rows, None) is not None:
+        say(f"these are the first {_FIRST_ENTRIES} entries; --all shows all", to_stderr=True)
+    raise typer.Exit(ExitCode.SOME_FAILED if failed else ExitCode.DONE)
+
+
+def _rows(job: "Job") -> "Iterator[_Row]":
+    from farm.cli.job import ledger_uri
+
+    if Path(job.manifest).is_file():
+        return _file_rows(job.manifest)
+    from farm.source_list import SourceList
+
+    sources = SourceList(job.manifest, ledger_uri(job), job.destination)
+    return sources.rows(sources.identity(None, False))
+
+
+def _file_rows(manifest: str) -> "Iterator[_Row]":
+    """The rows of a local manifest, as `SourceList` gives them, but without loading pyarrow."""
+    from farm import storage
+    from farm.manifest import Row, read_rows
+
+    folder = f"{Path(manifest).parent}/"
+    for row in read_rows(manifest, open_stream=storage.open_stream):
+        source = (row.fields or {}).get("source")
+        if isinstance(source, str) and source and source[0] != "/" and "://" not in source:
+            yield Row(row.number, {**(row.fields or {}), "source": folder + source})
+        else:
+            yield row
+
+
+@contextmanager
+def _names_only(job: "Job") -> Iterator[_Look]:
+    from dataclasses import asdict
+
+    from farm.plan import make_plans
+
+    def look(entry: "Entry", row: int) -> tuple[None, list[_Facts]]:
+        plans = make_plans(entry, row, None, limits=job.settings.limits)
+        return None, [asdict(plan) for plan in plans]
+
+    yield look
+
+
+@contextmanager
+def _probed(job: "Job") -> Iterator[_Look]:
+    from farm import storage
+    from farm.isolation import LanePool
+
+    settings = job.settings
+    pool = LanePool(
+        lanes=1,
+        lane_memory_bytes=settings.lane_memory_bytes,
+        lane_entries=settings.lane_entries,
+    )
+
+    def look(entry: "Entry", row: int) -> tuple[_Facts, list[_Facts]]:
+        with storage.open_source(
+            entry.source, expected_size=entry.size, limits=settings.limits
+        ) as source:
+            request = {
+                "op": "probe",
+                "entry": entry.model_dump(mode="json"),
+                "row": row,
+                "limits": settings.limits.model_dump(mode="json"),
+                "size_bytes": source.size,
+                "name": storage.redact(entry.source),
+            }
+            with pool.lease() as lane:
+                reply = lane.call(
+                    request,
+                    fd=source.fd,
+                    read_at=source.read_at,
+                    timeout_seconds=entry.timeout_seconds,
+                )
+        return reply.header["info"], reply.header["plans"]
+
+    try:
+        yield look
+    finally:
+        pool.close()
+
+
+def _facts(row: _Row, job: "Job", look: _Look) -> _Facts:
+    """What is planned for a row, or why nothing is."""
+    from farm import storage
+    from farm.dialects.native import parse_row
+    from farm.errors import FarmError, InvalidEntryError
+
+    source = str((row.fields or {}).get("source", ""))
+    facts: _Facts = {"row": row.number, "source": storage.redact(source)}
+    try:
+        if row.fields is None:
+            raise InvalidEntryError(f"row {row.number}: {row.error}")
+        entry = parse_row(row.fields, number=row.number, job=job)
+        media, plans = look(entry, row.number)
+    except FarmError as error:
+        return facts | {"error": {"code": error.code, "message": str(error)}}
+    outputs = [_output_facts(entry, plan) for plan in plans]
+    return facts | {"id": entry.id, "media": media, "outputs": outputs}
+
+
+def _output_facts(entry: "Entry", plan: _Facts) -> _Facts:
+    from farm import storage
+    from farm.cli.output_text import output_text
+
+    return {
+        "output": plan["output"],
+        "spec": output_text(entry.outputs[plan["output"]]),
+        "geometry": plan["geometry"],
+        "warnings": plan["warnings"],
+        "pictures": [
+            {
+                "index": shot["index"],
+                "target": shot["target"],
+                "key": shot["key"],
+                "uri": storage.redact(storage.join(entry.destination, shot["key"])),
+            }
+            for shot in plan["shots"]
+        ],
+    }
+
+
+def _lines(facts: _Facts) -> Iterator[str]:
+    yield f"{facts['row']}  {facts['source']}" + (f"  id {facts['id']}" if "id" in facts else "")
+    if "error" in facts:
+        yield f"   error {facts['error']['code']}: {facts['error']['message']}"
+        return
+    if (media := facts["media"]) is not None:
+        width, height = media["size"]
+        length = media["duration_seconds"]
+        duration = f", {duration_text(length)}" if length else ""
+        yield f"   {media['format']} {media['codec']} {width}x{height}{duration}"
+    for output in facts["outputs"]:
+        yield f"   {output['spec']}{_geometry_text(output['geometry'])}"
+        yield from (f"     warning {warning}" for warning in output["warnings"])
+        for picture in output["pictures"]:
+            yield f"     {_moment_text(picture['target'])}{picture['uri']}"
+
+
+def _geometry_text(geometry: _Facts | None) -> str:
+    if geometry is None:
+        return ""
+    left, top, right, bottom = (f"{edge:g}" for edge in geometry["box"])
+    width, height = geometry["size"]
+    text = f"  box {left},{top} to {right},{bottom} -> {width}x{height}"
+    if list(geometry["canvas"]) != list(geometry["size"]):
+        text += " on {}x{}".format(*geometry["canvas"])
+    turned = geometry["orientation"]
+    return text + (f", orientation {turned}" if turned != 1 else "")
+
+
+def _moment_text(target: _Facts | None) -> str:
+    if target is None:
+        return ""
+    if target["frame"] is not None:
+        return f"frame {target['frame']}  "
+    return f"{target['seconds']:.3f} s {target['accuracy']}  "

@@ -1,0 +1,179 @@
+"""`farm run`: a whole manifest, on a cluster."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from farm.cli import option
+from farm.cli.exit_code import EXIT_CODES_HELP, ExitCode
+from farm.cli.screen import duration_text, say, size_text
+
+if TYPE_CHECKING:
+    from farm.cli.watch import Watcher
+    from farm.cluster import Cluster
+    from farm.options import RunOptions
+    from farm.run import RunReport
+    from farm.spec import Job
+
+
+def run(
+    job_file: option.JobFile = None,
+    manifest: option.Manifest = None,
+    destination: option.Destination = None,
+    output: option.Outputs = None,
+    ledger: option.LedgerFolder = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A Dask scheduler; default: an embedded cluster."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Workers of the embedded cluster.")] = 1,
+    lanes: Annotated[
+        int | None, typer.Option(min=0, help="Lanes per worker; 0 = one per usable core.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first N entries.")] = None,
+    sample: Annotated[int | None, typer.Option(help="Only N random entries.")] = None,
+    max_failures: Annotated[
+        str | None, typer.Option(metavar="N|P%", help="End the run past so many failures.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try failed entries again.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Make everything once more.")] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="List the folder, prefix or glob anew.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Check all rows before anything is made.")
+    ] = False,
+    allow_failures: Annotated[
+        bool, typer.Option("--allow-failures", help="Exit with 0 though entries failed.")
+    ] = False,
+    pause_limit: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="The longest wait for a store that does not answer."),
+    ] = None,
+    settings: option.Settings = None,
+) -> None:
+    """Make the thumbnails of an archive.
+
+    The same command again goes on where it stopped. The job is a job file (YAML), or --manifest
+    with --destination and --output.
+    """
+    from farm.cli.job import JobOptions, read_job
+    from farm.options import RunOptions
+
+    words = list(settings or ())
+    words += [f"lanes={lanes}"] if lanes is not None else []
+    words += [f"pause_seconds={pause_limit}"] if pause_limit is not None else []
+    job = read_job(
+        JobOptions(
+            job_file, manifest, destination, ledger, tuple(output or ()), settings=tuple(words)
+        )
+    )
+    options = RunOptions(
+        limit=limit,
+        sample=sample,
+        retry_failed=retry_failed,
+        force=force,
+        refresh=refresh,
+        strict=strict,
+        max_failures=max_failures,
+    )
+    report = _watch(job, options, scheduler, workers)
+    raise typer.Exit(_exit_code(report, allow_failures))
+
+
+run.__doc__ = f"{run.__doc__}\n{EXIT_CODES_HELP}"
+
+
+def _watch(job: "Job", options: "RunOptions", scheduler: str | None, workers: int) -> "RunReport":
+    """Runs the job before the eyes of a person or a log."""
+    from farm import storage
+    from farm.cli.job import ledger_uri
+    from farm.cli.stop_signal import stop_on_signals
+    from farm.cli.watch import BarWatcher, LineWatcher
+    from farm.ledger import Ledger
+    from farm.run import run_job
+
+    ledger = Ledger(ledger_uri(job), storage)
+    watcher: Watcher = BarWatcher() if sys.stderr.isatty() else LineWatcher()
+    with stop_on_signals(watcher.leave) as stop, watcher:
+        report = run_job(
+            job,
+            ledger,
+            cluster=lambda: _start_cluster(job, scheduler, workers, watcher),
+            options=options,
+            observer=watcher,
+            stop=stop,
+        )
+    _summarize(job, report, watcher.entries)
+    return report
+
+
+def _start_cluster(
+    job: "Job", scheduler: str | None, workers: int, watcher: "Watcher"
+) -> "Cluster":
+    from farm.cluster.dask import DaskCluster
+
+    cluster = DaskCluster(job.settings, scheduler=scheduler, workers=workers)
+    if cluster.dashboard:
+        watcher.noticed(f"dashboard: {cluster.dashboard}")
+    return cluster
+
+
+def _exit_code(report: "RunReport", allow_failures: bool) -> ExitCode:
+    from farm.run import RunState
+
+    match report.state:
+        case RunState.PAUSED:
+            return ExitCode.PAUSED
+        case RunState.FAILED:
+            return ExitCode.BROKEN
+        case RunState.DONE:
+            return (
+                ExitCode.SOME_FAILED if _failures(report) and not allow_failures else ExitCode.DONE
+            )
+
+
+def _failures(report: "RunReport") -> int:
+    from farm.record import Status
+
+    return report.totals.count(Status.FAILED) + report.totals.count(Status.QUARANTINED)
+
+
+def _summarize(job: "Job", report: "RunReport", entries: int) -> None:
+    """Prints the end: what was done, what failed, where it all is, what to do next."""
+    totals = report.totals
+    say(f"{report.state.value}: {report.reason}" if report.reason else report.state.value)
+    rate = entries / report.seconds if report.seconds > 0 else 0.0
+    figures = {
+        "this time": f"{entries:,} entries in {duration_text(report.seconds)}, {rate:,.1f}/s",
+        "entries": f"{totals.entries:,}" + "".join(
+            f", {count:,} {status}" for status, count in sorted(totals.counts.items())
+        ) + (f", {totals.carried:,} done before" if totals.carried else ""),
+        "failures": ", ".join(f"{count:,} {code}" for code, count in totals.codes.items()),
+        "pictures": f"{totals.pictures:,}, {size_text(totals.bytes_written)}",
+        "thumbnails": job.destination or "",
+        "ledger": report.ledger,
+        "summary": report.summary,
+    }  # fmt: skip
+    for name, value in figures.items():
+        if value:
+            say(f"  {name:<11} {value}")
+    for hint in _hints(report):
+        say(hint)
+
+
+def _hints(report: "RunReport") -> list[str]:
+    import shlex
+
+    from farm.run import RunState
+
+    hints = []
+    if _failures(report):
+        hints.append(f"what failed:  farm ledger {shlex.quote(report.ledger)} --status failed")
+        hints.append("try it again: the same command with --retry-failed")
+    if report.state is not RunState.DONE:
+        hints.append("to go on:     the same command")
+    return hints

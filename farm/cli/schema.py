@@ -1,0 +1,45 @@
+"""`farm schema`: what jobs, entries, outputs and records look like, as JSON Schemas."""
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from farm.cli.screen import say
+
+
+class Subject(StrEnum):
+    """What a schema is wanted of."""
+
+    JOB = "job"
+    ENTRY = "entry"
+    OUTPUT = "output"
+    RECORD = "record"
+
+
+def schema(
+    subject: Annotated[Subject, typer.Argument(help="What to describe.")] = Subject.JOB,
+) -> None:
+    """Print a JSON Schema.
+
+    It is that of a job file, a manifest's entry, an output or a ledger's record.
+    """
+    say(json.dumps(_schema(subject), indent=2, ensure_ascii=False))
+
+
+def _schema(subject: Subject) -> dict[str, Any]:
+    from pydantic import TypeAdapter
+
+    from farm.record import Record
+    from farm.spec import Entry, Job, ThumbnailSpec
+
+    match subject:
+        case Subject.JOB:
+            return Job.model_json_schema()
+        case Subject.ENTRY:
+            return Entry.model_json_schema()
+        case Subject.OUTPUT:
+            return ThumbnailSpec.model_json_schema()
+        case Subject.RECORD:
+            return TypeAdapter(Record).json_schema()

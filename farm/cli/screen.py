@@ -1,0 +1,38 @@
+"""What people read: text on the terminal, with nothing in it that a file could play tricks with."""
+
+import typer
+
+
+def say(text: str, *, to_stderr: bool = False) -> None:
+    """Prints a line or several; see `printable`."""
+    typer.echo(printable(text), err=to_stderr)
+
+
+def printable(text: str) -> str:
+    """The text with control characters escaped: names and messages come from untrusted files."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one
+        if one.isprintable() or one == "\n"
+        else one.encode("unicode_escape", "replace").decode()
+        for one in text
+    )
+
+
+def size_text(size_bytes: float) -> str:
+    """A number of bytes for people: `1.5 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:.3g} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:,.1f} TB"
+
+
+def duration_text(seconds: float) -> str:
+    """A time for people: `3.2 s`, `4:05` or `1:04:05`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"

@@ -1,0 +1,107 @@
+"""`farm thumbnail`: one file, in one lane."""
+
+import posixpath
+import signal
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from farm.cli.exit_code import ExitCode
+from farm.cli.screen import say, size_text
+
+if TYPE_CHECKING:
+    from farm.spec import Job
+
+_FORMATS = {"jpg": "jpg", "jpeg": "jpg", "png": "png", "webp": "webp"}
+
+
+def thumbnail(
+    file: Annotated[str, typer.Argument(help="A video or picture: a path or URI.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out", "-o", help="A file name .jpg, .png or .webp; with %d in it for several."
+        ),
+    ],
+    size: Annotated[
+        str | None, typer.Option("--size", "-s", help="320x180, 320x or x180; default: as it is.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="12.5, 00:01:30, 15%, 1/4 or frame:120; default 15%.")
+    ] = None,
+    count: Annotated[int | None, typer.Option(help="So many moments, evenly placed.")] = None,
+    fit: Annotated[str | None, typer.Option(help="max, crop, scale or pad; default max.")] = None,
+    quality: Annotated[int | None, typer.Option(help="1 to 100; default 80.")] = None,
+    accuracy: Annotated[
+        str | None, typer.Option(help="keyframe or exact; default keyframe.")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="An engine's name; see farm doctor.")] = None,
+    background: Annotated[str | None, typer.Option(help="A colour such as #ffffff.")] = None,
+) -> None:
+    """Make the thumbnails of one file.
+
+    Prints where they are. Exits with 1 where the file gives no picture.
+    """
+    from farm.cli.job import absolute
+    from farm.record import Status
+    from farm.single import make_one
+
+    given = {
+        "position": at,
+        "count": count,
+        "fit": fit,
+        "quality": quality,
+        "accuracy": accuracy,
+        "engine": engine,
+        "background": background,
+    }
+    job = _job(out, size, {name: value for name, value in given.items() if value is not None})
+    # A Ctrl-C has nothing to save here, and the lane ends with this process.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    record = make_one(job, {"source": absolute(file)})
+    if record.status is not Status.OK:
+        say(f"farm: {record.error_code}: {record.message}", to_stderr=True)
+        raise typer.Exit(ExitCode.SOME_FAILED)
+    for made in record.artifacts:
+        at_text = "" if made.pts_seconds is None else f" at {made.pts_seconds:.3f} s"
+        say(f"{made.uri}  {made.width}x{made.height}{at_text}, {size_text(made.size_bytes)}")
+    for warning in record.warnings:
+        say(f"warning: {warning}", to_stderr=True)
+
+
+def _job(out: str, size: str | None, given: dict[str, Any]) -> "Job":
+    from pydantic import ValidationError
+
+    from farm.cli.job import absolute
+    from farm.cli.output_text import parse_size
+    from farm.errors import InvalidJobError
+    from farm.spec import Job, ThumbnailSpec, explain
+
+    folder, name = posixpath.split(absolute(out))
+    extension = name.rpartition(".")[2].lower()
+    if extension not in _FORMATS:
+        raise InvalidJobError(f"--out: expected a name ending in .jpg, .png or .webp, got {out!r}")
+    fields = given | {"format": _FORMATS[extension], "filename": _template(name, given)}
+    try:
+        fields |= parse_size(size) if size is not None else {}
+        spec = ThumbnailSpec.model_validate(fields)
+        return Job(manifest="-", destination=folder, outputs=(spec,))
+    except ValidationError as error:
+        raise InvalidJobError(explain(error)) from None
+    except ValueError as error:
+        raise InvalidJobError(f"--size: {error}") from None
+
+
+def _template(name: str, given: dict[str, Any]) -> str:
+    """The file name as a template in which nothing but the number of several pictures is filled."""
+    from farm.errors import InvalidJobError
+    from farm.template import check_template
+
+    template = name if (given.get("count") or 1) > 1 else name.replace("%", "%%")
+    try:
+        if "{" in name:
+            raise ValueError(f"expected a name without braces, received {name!r}")
+        check_template(template, several=False)
+    except ValueError as error:
+        raise InvalidJobError(f"--out: {error}") from None
+    return template

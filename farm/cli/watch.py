@@ -1,0 +1,148 @@
+"""Who watches a run: a progress bar on a terminal, a line now and then in a log."""
+
+import time
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+from farm.cli.screen import duration_text, printable, say
+from farm.run import Observer, Progress
+
+_LINE_SECONDS = 5.0
+
+
+class Watcher(Observer, Protocol):
+    """An observer that is shown while its `with` lasts."""
+
+    @property
+    def entries(self) -> int:
+        """Entries that were settled while it watched."""
+
+    def leave(self) -> None:
+        """Tidies the screen, because the process ends at once."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class _Tally:
+    """Entries of all passes: a run counts those of one."""
+
+    def __init__(self) -> None:
+        self._by_pass: dict[int, int] = {}
+
+    def note(self, progress: Progress) -> None:
+        self._by_pass[progress.pass_number] = progress.entries
+
+    @property
+    def entries(self) -> int:
+        return sum(self._by_pass.values())
+
+
+class LineWatcher:
+    """Writes a plain line to the standard error at most every few seconds."""
+
+    def __init__(self) -> None:
+        self._tally = _Tally()
+        self._said_at = time.monotonic()
+        self._last: Progress | None = None
+        self._last_said: Progress | None = None
+
+    @property
+    def entries(self) -> int:
+        """Entries that were settled while it watched."""
+        return self._tally.entries
+
+    def progressed(self, progress: Progress) -> None:
+        """Notes it, and says it where the last line is old enough."""
+        self._tally.note(progress)
+        self._last = progress
+        if time.monotonic() - self._said_at >= _LINE_SECONDS:
+            self._say()
+
+    def noticed(self, message: str) -> None:
+        """Says it."""
+        say(message, to_stderr=True)
+
+    def leave(self) -> None:
+        """Leaves nothing behind."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._last is not None and self._last is not self._last_said:
+            self._say()
+
+    def _say(self) -> None:
+        if self._last is not None:
+            self._said_at, self._last_said = time.monotonic(), self._last
+            say(_line(self._last), to_stderr=True)
+
+
+def _line(progress: Progress) -> str:
+    rows = "?" if progress.rows is None else f"{progress.rows:,}"
+    left = "" if progress.seconds_left is None else f", {duration_text(progress.seconds_left)} left"
+    return (
+        f"pass {progress.pass_number}: {progress.entries:,}/{rows} entries, "
+        f"{progress.failures:,} failed, {progress.pictures:,} pictures, "
+        f"{progress.entries_per_second:,.1f}/s{left}"
+    )
+
+
+class BarWatcher:
+    """Draws a bar on the standard error."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._tally = _Tally()
+        self._console = console or Console(stderr=True)
+        self._bars = Bars(
+            TextColumn("pass {task.fields[number]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(
+                "{task.fields[rate]:,.1f}/s  {task.fields[failures]:,} failed  {task.fields[left]}"
+            ),
+            console=self._console,
+        )
+        self._task = self._bars.add_task(
+            "run", total=None, number=1, rate=0.0, failures=0, left="starting"
+        )
+
+    @property
+    def entries(self) -> int:
+        """Entries that were settled while it watched."""
+        return self._tally.entries
+
+    def progressed(self, progress: Progress) -> None:
+        """Moves the bar."""
+        self._tally.note(progress)
+        left = progress.seconds_left
+        self._bars.update(
+            self._task,
+            total=progress.rows,
+            completed=progress.entries,
+            number=progress.pass_number,
+            rate=progress.entries_per_second,
+            failures=progress.failures,
+            left="" if left is None else f"{duration_text(left)} left",
+        )
+
+    def noticed(self, message: str) -> None:
+        """Says it above the bar."""
+        self._bars.console.print(Text(printable(message)))
+
+    def leave(self) -> None:
+        """Shows the cursor again, which the bar hides."""
+        self._console.show_cursor()
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
