@@ -221,7 +221,7 @@ class Ledger:
         """The rows of one shard."""
         key = f"plan/part-{ref.part:06d}.n{ref.shards_in_part:04d}.parquet"
         data = self._store.get(self._at(ref.number, key))
-        table = pq.ParquetFile(io.BytesIO(data)).read_row_group(ref.index)
+        table = _open(data).read_row_group(ref.index, use_threads=False)
         return [
             Row(
                 row["number"],
@@ -251,13 +251,12 @@ class Ledger:
 
     def results(self, ref: ShardRef, columns: Sequence[str] | None = None) -> pa.Table:
         """The committed records of one shard."""
-        data = self._store.get(self._at(ref.number, f"results/{ref.name}.parquet"))
-        return pq.read_table(io.BytesIO(data), columns=columns)
+        return _read(self._store.get(self._at(ref.number, f"results/{ref.name}.parquet")), columns)
 
     def tables(self, number: int, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The committed records of a pass, shard by shard."""
         for listed in self._store.list_files(self._at(number, "results/")):
-            yield pq.read_table(io.BytesIO(self._store.get(listed.uri)), columns=columns)
+            yield _read(self._store.get(listed.uri), columns)
 
     def put_summary(self, summary: dict[str, Any]) -> str:
         """Stores the newest summary, for people and dashboards; returns where."""
@@ -283,6 +282,16 @@ def _row_table(rows: Sequence[Row]) -> pa.Table:
         ],
         _ROW_SCHEMA,
     )
+
+
+def _open(data: bytes) -> pq.ParquetFile:
+    # On this thread alone: a read-ahead thread of Arrow's that still holds a Python object when the
+    # interpreter ends aborts the process.
+    return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
+
+
+def _read(data: bytes, columns: Sequence[str] | None) -> pa.Table:
+    return _open(data).read(columns=columns, use_threads=False)
 
 
 def _json(fields: dict[str, Any]) -> bytes:

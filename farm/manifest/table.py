@@ -72,7 +72,7 @@ def read_parquet(file: BinaryIO, name: str) -> Iterator[Row]:
         table = pq.ParquetFile(file, pre_buffer=False)
         check_columns(list(table.schema_arrow.names), name)
         number = 0
-        for batch in table.iter_batches(batch_size=_BATCH_ROWS):
+        for batch in table.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
             yield from _rows(batch, number)
             number += batch.num_rows
     except (pa.ArrowException, OSError, OverflowError) as error:
