@@ -106,17 +106,23 @@ class Lane:
                 wire.send(self._sock, {"op": "data"}, payloads=(data,), deadline=deadline)
 
     def kill(self) -> None:
-        """Ends the lane and whatever it started, at once."""
+        """Ends the lane and whatever it started, at once; any thread may, during a call too."""
         if self.is_alive:
             self.is_alive = False
-            self._sock.close()
+            # Not closed: another thread may be waiting on this very descriptor.
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
             if self._zygote.exit_code(self.pid, wait_seconds=0) is None:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self.pid, signal.SIGKILL)
 
+    def close(self) -> None:
+        """Ends the lane where it still runs, and lets go of it."""
+        self.kill()
+        self._sock.close()
+
     def _bury(self) -> LaneCrashError:
         self.is_alive = False
-        self._sock.close()
         exit_code = self._zygote.exit_code(self.pid, wait_seconds=_EXIT_SECONDS)
         if exit_code is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -174,28 +180,32 @@ class LanePool:
                     with self._lock:
                         self._idle.append(lane)
                 else:
-                    lane.kill()
+                    lane.close()
 
     def _take(self, fresh: bool) -> Lane:
         with self._lock:
+            if not self._zygote.is_alive:
+                # Its lanes died with it.
+                self._close_idle()
+                self._zygote.close()
+                self._zygote = _Zygote(self._lane_memory_bytes)
             if self._idle and not fresh:
                 return self._idle.pop()
-            if fresh and self._idle:
+            if self._idle:
                 # A lane more than slots would be a memory budget more than promised.
-                self._idle.pop(0).kill()
-            if not self._zygote.is_alive:
-                self._idle.clear()
-                self._zygote = _Zygote(self._lane_memory_bytes)
+                self._idle.pop(0).close()
             zygote = self._zygote
         return zygote.fork()
 
     def close(self) -> None:
         """Ends all lanes and the zygote."""
         with self._lock:
-            for lane in self._idle:
-                lane.kill()
-            self._idle.clear()
+            self._close_idle()
             self._zygote.close()
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
 
 
 class _Zygote:
@@ -226,6 +236,7 @@ class _Zygote:
         try:
             wire.receive(self._control, deadline=time.monotonic() + _START_SECONDS)
         except (EOFError, TimeoutError, ConnectionError) as error:
+            self._control.close()
             self._process.kill()
             raise ClusterError(
                 f"the decoders' process did not start (exit code {self._process.wait()}): "
@@ -244,7 +255,9 @@ class _Zygote:
                 with self._exited:
                     self._exit_codes[message.header["pid"]] = message.header["exit_code"]
                     self._exited.notify_all()
-        self.is_alive = False
+        with self._exited:
+            self.is_alive = False
+            self._exited.notify_all()
         self._forked.put(None)
 
     def fork(self) -> Lane:

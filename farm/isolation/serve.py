@@ -28,7 +28,7 @@ def serve(sock: socket.socket) -> None:
     """Answers requests until the worker closes its end."""
     while True:
         try:
-            request = wire.receive(sock)
+            request = wire.receive(sock, most_fds=1)
         except (EOFError, ConnectionError):
             return
         header, payloads = _answer(sock, request)

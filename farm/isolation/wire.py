@@ -47,13 +47,13 @@ def send(
         sock.sendall(payload)
 
 
-def receive(sock: socket.socket, *, deadline: float | None = None) -> Message:
-    """Receives one message.
+def receive(sock: socket.socket, *, deadline: float | None = None, most_fds: int = 0) -> Message:
+    """Receives one message, with at most so many descriptors: the kernel drops the others.
 
     `deadline` is a time of `time.monotonic()`. Raises EOFError when the other side is gone,
     TimeoutError past the deadline and ValueError for a message that breaks the bounds.
     """
-    prefix, fds = _receive_prefix(sock, deadline)
+    prefix, fds = _receive_prefix(sock, deadline, most_fds)
     header_bytes, payload_bytes = _PREFIX.unpack(prefix)
     if header_bytes > _MAX_HEADER_BYTES or payload_bytes > _MAX_PAYLOAD_BYTES:
         raise ValueError(f"message of {header_bytes} + {payload_bytes} bytes is out of bounds")
@@ -63,9 +63,11 @@ def receive(sock: socket.socket, *, deadline: float | None = None) -> Message:
     return Message(header, _receive_exactly(sock, payload_bytes, deadline), fds)
 
 
-def _receive_prefix(sock: socket.socket, deadline: float | None) -> tuple[bytes, tuple[int, ...]]:
+def _receive_prefix(
+    sock: socket.socket, deadline: float | None, most_fds: int
+) -> tuple[bytes, tuple[int, ...]]:
     _arm(sock, deadline)
-    data, fds, _, _ = socket.recv_fds(sock, _PREFIX.size, 4)
+    data, fds, _, _ = socket.recv_fds(sock, _PREFIX.size, most_fds)
     if not data:
         raise EOFError
     rest = _receive_exactly(sock, _PREFIX.size - len(data), deadline)

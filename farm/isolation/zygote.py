@@ -54,7 +54,7 @@ class _Zygote:
 
     def _answer(self) -> bool:
         try:
-            request = wire.receive(self._control)
+            request = wire.receive(self._control, most_fds=1)
         except (EOFError, ConnectionError):
             return False
         (lane_fd,) = request.fds
