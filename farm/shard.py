@@ -5,9 +5,8 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from typing import Any
 
 from farm import storage
 from farm.dialects.native import parse_row
@@ -23,6 +22,7 @@ _MESSAGE_CHARACTERS = 500
 # So many sources are opened, and results stored, beside the entries that are in lanes.
 _EXTRA_THREADS = 2
 _RECENT_OUTCOMES = 20
+_WATCH_SECONDS = 0.5
 _BLOCKED_FRACTION = 0.8
 _BLOCKED_LEAST = 3
 
@@ -65,16 +65,10 @@ class ShardWalk:
         todo = iter(list(enumerate(self._rows)))
         threads = self._pool.lanes + _EXTRA_THREADS
         with ThreadPoolExecutor(threads, thread_name_prefix="farm-entry") as executor:
-            futures = [executor.submit(self._take_rows, todo) for _ in range(threads)]
-            for future in futures:
-                while not _done(future.exception, 0.5):
-                    self._drop_after_drain()
-        for error in filter(None, (future.exception() for future in futures)):
-            raise error
-        for index, row, first in self._alone:
-            self._records[index] = self._retry_alone(row, first)
+            self._await([executor.submit(self._take_rows, todo) for _ in range(threads)])
+            self._await([executor.submit(self._retry_each_alone)])
         for index, row in enumerate(self._rows):
-            self._records.setdefault(index, _deferred(row, self._job))
+            self._records.setdefault(index, _deferred(row))
         return [self._records[index] for index in range(len(self._rows))]
 
     def _must_stop(self) -> bool:
@@ -83,6 +77,12 @@ class ShardWalk:
             or self._drain_started() is not None
             or time.monotonic() > self._budget_ends
         )
+
+    def _await(self, futures: list[Future[None]]) -> None:
+        while wait(futures, _WATCH_SECONDS).not_done:
+            self._drop_after_drain()
+        for future in futures:
+            future.result()
 
     def _drop_after_drain(self) -> None:
         began = self._drain_started()
@@ -98,18 +98,14 @@ class ShardWalk:
                 index, row = next(todo, (-1, None))
             if row is None:
                 return
-            try:
-                record, error = self._attempt(row, is_alone=False)
-            except LaneError as lost:
-                with self._lock:
-                    self._alone.append((index, row, lost))
-                continue
-            finally:
-                stop = self._must_stop()
+            record, error = self._attempt(row, is_alone=False)
             with self._lock:
-                self._records[index] = record
-                self._notice(error)
-            if stop:
+                if isinstance(error, LaneError):
+                    self._alone.append((index, row, error))
+                else:
+                    self._records[index] = record
+                    self._notice(error)
+            if self._must_stop():
                 return
 
     def _notice(self, error: FarmError | None) -> None:
@@ -121,23 +117,27 @@ class ShardWalk:
         if alike >= max(_BLOCKED_LEAST, _BLOCKED_FRACTION * len(self._recent)):
             self.blocked_by = self.blocked_by or error
 
+    def _retry_each_alone(self) -> None:
+        # At least one, whatever is left of the budget: else an entry that uses all of it up, time
+        # and again, would be deferred for ever.
+        for number, (index, row, first) in enumerate(self._alone):
+            if (number and self._must_stop()) or self._drain_started() or self.blocked_by:
+                return
+            self._records[index] = self._retry_alone(row, first)
+
     def _retry_alone(self, row: Row, first: LaneError) -> Record:
         """The second and last try of an entry that ended its lane, with no other beside it."""
-        if self._must_stop():
-            return _deferred(row, self._job)
-        try:
-            record, _ = self._attempt(row, is_alone=True)
-        except LaneError as second:
+        record, second = self._attempt(row, is_alone=True)
+        if isinstance(second, LaneError):
             if self._drain_started() is not None:
-                return _deferred(row, self._job)
-            failed = _failed(_known(row, self._job), second)
-            return replace(failed, status=Status.QUARANTINED, attempts=2)
+                return _deferred(row)
+            return replace(record, status=Status.QUARANTINED, attempts=2)
         note = {"first_attempt": f"{first.code}: {first}"[:_MESSAGE_CHARACTERS]}
         return replace(record, attempts=2, notes=record.notes | note)
 
     def _attempt(self, row: Row, *, is_alone: bool) -> tuple[Record, FarmError | None]:
-        """The record of one row and its error; raises the LaneError of a lane that was lost."""
-        known = replace(_known(row, self._job), started=time.time(), worker=self._worker)
+        """The record of one row, and its error: a LaneError where a lane was lost."""
+        known = replace(_known(row), started=time.time(), worker=self._worker)
         try:
             if row.fields is None:
                 return replace(known, status=Status.FAILED, error_code="invalid_entry",
@@ -150,8 +150,6 @@ class ShardWalk:
                 fingerprint=fingerprint(entry, row=row.number),
             )
             return self._make(entry, known, is_alone), None
-        except LaneError:
-            raise
         except FarmError as error:
             return _failed(known, error), error
         except Exception as error:  # noqa: BLE001 - one entry's defect must not end the shard
@@ -225,15 +223,7 @@ class _InLane:
             self.lanes.discard(self.lane)
 
 
-def _done(wait: Any, seconds: float) -> bool:
-    try:
-        wait(seconds)
-    except TimeoutError:
-        return False
-    return True
-
-
-def _known(row: Row, job: Job) -> Record:
+def _known(row: Row) -> Record:
     source = row.fields.get("source") if row.fields is not None else None
     return Record(
         row=row.number,
@@ -242,8 +232,8 @@ def _known(row: Row, job: Job) -> Record:
     )
 
 
-def _deferred(row: Row, job: Job) -> Record:
-    return replace(_known(row, job), status=Status.DEFERRED, attempts=0)
+def _deferred(row: Row) -> Record:
+    return replace(_known(row), status=Status.DEFERRED, attempts=0)
 
 
 def _failed(known: Record, error: FarmError) -> Record:
