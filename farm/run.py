@@ -213,14 +213,17 @@ class _PassWalk:
         match outcome.kind:
             case OutcomeKind.COMMITTED:
                 self._count(outcome)
-                if self._breaker.committed():
-                    self._observer.noticed("going on: the cause of the pause is gone")
+                self._go_on()
             case OutcomeKind.BLOCKED:
                 # Waiting for better times is no attempt at the shard.
                 self._attempts[outcome.ref] -= 1
                 self._give_up(outcome)
             case OutcomeKind.FAILED | OutcomeKind.LOST:
                 self._again(outcome)
+
+    def _go_on(self) -> None:
+        if self._breaker.committed():
+            self._observer.noticed("going on: the cause of the pause is gone")
 
     def _give_up(self, outcome: Outcome) -> None:
         code = outcome.summary.blocked_by if outcome.summary is not None else None
@@ -231,13 +234,17 @@ class _PassWalk:
 
     def _again(self, outcome: Outcome) -> None:
         if self._planner.ledger.is_committed(outcome.ref):
+            self._go_on()
             return
         if self._attempts[outcome.ref] >= _MOST_ATTEMPTS:
             raise RunError(
                 f"shard {outcome.ref.name} failed {_MOST_ATTEMPTS} times, lastly: {outcome.reason}"
             )
         self._observer.noticed(f"shard {outcome.ref.name} is tried again: {outcome.reason}")
-        self._todo.appendleft(outcome.ref)
+        if self._breaker.paused_since is None:
+            self._todo.appendleft(outcome.ref)
+        else:
+            self._breaker.aside.insert(0, outcome.ref)
 
     def _count(self, outcome: Outcome) -> None:
         summary = outcome.summary
