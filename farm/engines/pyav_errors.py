@@ -15,9 +15,6 @@ from farm.errors import (
     UnsupportedFormatError,
 )
 
-# libav's own log stays silent, and still its last error line reaches the exceptions.
-av.logging.set_level(av.logging.PANIC)
-
 _BY_WORDS: tuple[tuple[str, type[MediaError]], ...] = (
     ("moov atom not found", TruncatedError),
     ("max pixel count", LimitError),
@@ -32,6 +29,21 @@ _BY_TYPE: tuple[tuple[type[Exception], type[MediaError]], ...] = (
     (av.error.PatchWelcomeError, UnsupportedFormatError),
     (av.error.NotImplementedError, UnsupportedFormatError),
 )
+
+
+@contextmanager
+def heard() -> Iterator[None]:
+    """Lets libav's last error line reach the exceptions, and still none reaches the terminal.
+
+    Only for what runs on one thread: a decoder's own thread that logs while PyAV holds the
+    interpreter's lock and waits for it never ends.
+    """
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.PANIC)
+    try:
+        yield
+    finally:
+        av.logging.set_level(before)
 
 
 @contextmanager

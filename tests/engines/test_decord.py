@@ -15,7 +15,6 @@ from farm.spec import Accuracy
 from tests.engines.clips import FPS, HEIGHT, WIDTH, Clip, make, number_of
 from tests.engines.contract import EngineContract
 
-
 LATER = {"output_ts_offset": "3"}
 
 

@@ -511,6 +511,8 @@ def test_libav_is_silent(capfd):
         with pytest.raises(MediaError):
             open_clip(data_of("h264")[:end])
     assert capfd.readouterr() == ("", "")
+    # A log level that stays set can make threaded decoders of the same process hang.
+    assert av.logging.get_level() is None
 
 
 @pytest.mark.needs_corpus
