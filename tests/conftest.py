@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long one example takes says more of what else the machine does than of the code.
+settings.register_profile("farm", deadline=None)
+settings.load_profile("farm")
 
 ROOT = Path(__file__).resolve().parents[1]
 
