@@ -1,5 +1,6 @@
 """Fixtures that many tests use: real files, made files, and a GPU where there is one."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -37,9 +38,16 @@ def corpus() -> Path:
 
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample archive, made once for each process of a test run; only to be read."""
-    from farm.samples import make_samples
+    """The sample archive, made once in a test run; only to be read."""
+    from farm.samples import EXPECTED_NAME, make_samples
 
-    folder = tmp_path_factory.mktemp("samples")
-    make_samples(folder)
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # The folder above is that of the run, which all of its processes have in common.
+        shared = shared.parent
+    folder = shared / "samples"
+    with open(shared / "samples.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / EXPECTED_NAME).exists():  # the file that is written last
+            make_samples(folder)
     return folder
