@@ -7,15 +7,16 @@ from typing import Annotated
 
 import typer
 
-from farm.cli.doctor import doctor
+from farm.cli.doctor import show_findings
+from farm.cli.exit_code import EXIT_CODES_HELP
 from farm.cli.ledger import show_ledger
 from farm.cli.manifest import list_sources
 from farm.cli.plan import show_plan
-from farm.cli.run import run
-from farm.cli.samples import samples
-from farm.cli.schema import schema
+from farm.cli.run import run_archive
+from farm.cli.samples import make_archive
+from farm.cli.schema import show_schema
 from farm.cli.screen import say
-from farm.cli.thumbnail import thumbnail
+from farm.cli.thumbnail import make_thumbnails
 
 # Help in plain text and errors in one line: rich's own would double the start-up time.
 app = typer.Typer(
@@ -45,11 +46,11 @@ def _farm(
     """Archives of videos and photos in, thumbnails out."""
 
 
-app.command("run")(run)
-app.command("thumbnail")(thumbnail)
+app.command("run", epilog=EXIT_CODES_HELP)(run_archive)
+app.command("thumbnail")(make_thumbnails)
 app.command("plan")(show_plan)
 app.command("ledger")(show_ledger)
 app.command("manifest")(list_sources)
-app.command("schema")(schema)
-app.command("samples")(samples)
-app.command("doctor")(doctor)
+app.command("schema")(show_schema)
+app.command("samples")(make_archive)
+app.command("doctor")(show_findings)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from farm.doctor import Section
 
 
-def doctor(
+def show_findings(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Look at what this machine can do.

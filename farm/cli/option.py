@@ -7,7 +7,7 @@ import typer
 
 JobFile = Annotated[
     Path | None,
-    typer.Argument(metavar="[JOB.yaml]", help="A job file; options override what it says."),
+    typer.Argument(metavar="JOB.yaml", help="A job file; options override what it says."),
 ]
 Manifest = Annotated[
     str | None,

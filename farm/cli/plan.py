@@ -58,8 +58,8 @@ def show_plan(
             facts = _facts(row, job, look)
             failed |= "error" in facts
             say(json.dumps(facts, ensure_ascii=False) if as_json else "\n".join(_lines(facts)))
-    if next(rows, None) is not None:
-        say(f"these are the first {_FIRST_ENTRIES} entries; --all shows all", to_stderr=True)
+        if next(rows, None) is not None:
+            say(f"these are the first {_FIRST_ENTRIES} entries; --all shows all", to_stderr=True)
     raise typer.Exit(ExitCode.SOME_FAILED if failed else ExitCode.DONE)
 
 

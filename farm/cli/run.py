@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from farm.cli import option
-from farm.cli.exit_code import EXIT_CODES_HELP, ExitCode
+from farm.cli.exit_code import ExitCode
 from farm.cli.screen import duration_text, say, size_text
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from farm.spec import Job
 
 
-def run(
+def run_archive(
     job_file: option.JobFile = None,
     manifest: option.Manifest = None,
     destination: option.Destination = None,
@@ -82,9 +82,6 @@ def run(
     )
     report = _watch(job, options, scheduler, workers)
     raise typer.Exit(_exit_code(report, allow_failures))
-
-
-run.__doc__ = f"{run.__doc__}\n{EXIT_CODES_HELP}"
 
 
 def _watch(job: "Job", options: "RunOptions", scheduler: str | None, workers: int) -> "RunReport":

@@ -8,7 +8,7 @@ import typer
 from farm.cli.screen import say
 
 
-def samples(
+def make_archive(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the archive is made.")],
 ) -> None:
     """Make a small archive to try the farm on.

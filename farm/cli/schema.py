@@ -18,7 +18,7 @@ class Subject(StrEnum):
     RECORD = "record"
 
 
-def schema(
+def show_schema(
     subject: Annotated[Subject, typer.Argument(help="What to describe.")] = Subject.JOB,
 ) -> None:
     """Print a JSON Schema.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _FORMATS = {"jpg": "jpg", "jpeg": "jpg", "png": "png", "webp": "webp"}
 
 
-def thumbnail(
+def make_thumbnails(
     file: Annotated[str, typer.Argument(help="A video or picture: a path or URI.")],
     out: Annotated[
         str,

@@ -1,0 +1,99 @@
+"""Jobs from files and options."""
+
+from pathlib import Path
+
+import pytest
+
+from farm.cli.job import JobOptions, absolute, ledger_uri, read_job
+from farm.errors import InvalidJobError
+from farm.spec import Job, ThumbnailSpec
+
+
+def _file(folder: Path, text: str) -> Path:
+    path = folder / "job.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_paths_of_a_job_file_count_from_its_folder(tmp_path: Path) -> None:
+    file = _file(tmp_path, "manifest: in/\ndestination: out\nledger: s3://bucket/ledger\n")
+    job = read_job(JobOptions(file))
+    assert job.manifest == f"{tmp_path}/in/"
+    assert job.destination == f"{tmp_path}/out"
+    assert job.ledger == "s3://bucket/ledger"
+
+
+def test_options_override_the_job_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = _file(
+        tmp_path,
+        "manifest: a\ndestination: b\noutputs: [{width: 1}, {width: 2}]\n"
+        "settings: {lanes: 3, limits: {frames: 5}}\n",
+    )
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    job = read_job(
+        JobOptions(
+            file,
+            destination="here",
+            outputs=("7x",),
+            settings=("lanes=4", "limits.image_pixels=1000", "pause_seconds=1.5"),
+        )
+    )
+    assert job.manifest == f"{tmp_path}/a"
+    assert job.destination == f"{elsewhere}/here"
+    assert job.outputs == (ThumbnailSpec(width=7),)
+    assert (job.settings.lanes, job.settings.pause_seconds) == (4, 1.5)
+    assert (job.settings.limits.frames, job.settings.limits.image_pixels) == (5, 1000)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("manifest: m\nbogus: 1\n", "bogus: Extra inputs are not permitted"),
+        ("manifest: m\noutputs: [{width: 0}]\n", "outputs[0].width: "),
+        ("manifest: m\nsettings: {lanes: -1}\n", "settings.lanes: "),
+        ("manifest: m\noutputs: [{filename: same.jpg}]\n", "outputs[0].filename: expected {id}"),
+        ("manifest: [\n", "line 2"),
+        ("- manifest\n", "expected keys and values"),
+        ("destination: d\n", "expected a job file or --manifest"),
+    ],
+)
+def test_says_what_is_wrong_in_a_job_file(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(InvalidJobError) as caught:
+        read_job(JobOptions(_file(tmp_path, text)))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_says_which_settings_there_are() -> None:
+    with pytest.raises(InvalidJobError, match=r"--set bogus=1: .*limits\.image_pixels.*lanes"):
+        read_job(JobOptions(manifest="m", settings=("bogus=1",)))
+
+
+@pytest.mark.parametrize("word", ["limits=1", "lanes", "limits.lanes=1", "=1"])
+def test_refuses_settings_that_are_none(word: str) -> None:
+    with pytest.raises(InvalidJobError, match="--set"):
+        read_job(JobOptions(manifest="m", settings=(word,)))
+
+
+def test_refuses_settings_in_a_list(tmp_path: Path) -> None:
+    file = _file(tmp_path, "manifest: m\nsettings: [1]\n")
+    with pytest.raises(InvalidJobError, match="settings: expected keys and values"):
+        read_job(JobOptions(file, settings=("lanes=1",)))
+
+
+def test_ledger_is_kept_at_the_destination() -> None:
+    assert ledger_uri(Job(manifest="m", destination="s3://b/out/")) == "s3://b/out/_ledger"
+    assert ledger_uri(Job(manifest="m", destination="d", ledger="/l")) == "/l"
+    with pytest.raises(InvalidJobError, match="expected --ledger"):
+        ledger_uri(Job(manifest="m"))
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [("a", "/f/a"), ("../a/", "/a/"), ("/a/*.mp4", "/a/*.mp4"), ("s3://b/k", "s3://b/k"),
+     ("/", "/")],
+)  # fmt: skip
+def test_makes_local_paths_absolute(uri: str, expected: str) -> None:
+    assert absolute(uri, Path("/f")) == expected

@@ -1,0 +1,69 @@
+"""`farm thumbnail`."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import Farm
+
+
+@pytest.fixture(autouse=True)
+def _default_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The command lets a Ctrl-C end its process; the test's is not the command's own.
+    monkeypatch.setattr("farm.cli.thumbnail.signal.signal", lambda *_: None)
+
+
+def test_makes_one(farm: Farm, source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "made" / "50%.webp"
+    said = farm("thumbnail", source, "-o", out, "-s", "160x", "--at", "50", "--accuracy", "exact")
+    assert said.code == 0, said.err
+    assert said.out.startswith(f"{out}  160x120 at 50.000 s, ")
+    with Image.open(out) as picture:
+        assert (picture.format, picture.size) == ("WEBP", (160, 120))
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_makes_several(farm: Farm, source: Path, tmp_path: Path) -> None:
+    said = farm("thumbnail", source, "-o", tmp_path / "x-%02d.png", "--count", 3)
+    assert said.code == 0, said.err
+    names = [f"x-{number:02d}.png" for number in (1, 2, 3)]
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == names
+    assert said.out.count("320x240") == 3
+
+
+def test_crops_and_finds_its_file_from_here(
+    farm: Farm, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["-o", "out.JPEG", "-s", "50x50", "--fit", "crop", "--quality", 40]
+    said = farm("thumbnail", source.name, *words)
+    assert said.code == 0, said.err
+    with Image.open(tmp_path / "out.JPEG") as picture:
+        assert (picture.format, picture.size) == ("JPEG", (50, 50))
+
+
+def test_a_file_without_a_picture_ends_with_1(farm: Farm, tmp_path: Path) -> None:
+    said = farm("thumbnail", tmp_path / "none.mp4", "-o", tmp_path / "x.jpg")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("farm: source_not_found: ")
+    assert "none.mp4" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-o", "x.gif"], "--out: expected a name ending in .jpg, .png or .webp"),
+        (["-o", "{id}.jpg"], "--out: expected a name without braces"),
+        (["-o", "x.jpg", "-s", "big"], "--size: expected a size like 320x180"),
+        (["-o", "x.jpg", "--fit", "crop"], "expected width and height with fit 'crop'"),
+        (["-o", "x.jpg", "--at", "soon"], "position: expected seconds"),
+        (["-o", "x.jpg", "--count", "0"], "count: "),
+        (["-o", "x-%q.jpg", "--count", "2"], "--out: unexpected '%q'"),
+        ([], "Missing option '--out'"),
+    ],
+)
+def test_says_what_is_wrong(farm: Farm, source: Path, words: list[str], said: str) -> None:
+    ended = farm("thumbnail", source, *words)
+    assert ended.code == 2
+    assert said in ended.err
