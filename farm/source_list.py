@@ -40,26 +40,36 @@ class SourceList:
         try:
             found = storage.stat(self._uri)
         except SourceNotFoundError as error:
-            raise InvalidManifestError(
-                f"manifest: {error}; a prefix to list ends in a slash"
-            ) from None
+            return self._identity_of_parts(error)
         return {"uri": self._uri, "size": found.size, "mtime": found.mtime, "etag": found.etag}
+
+    def _identity_of_parts(self, missing: SourceNotFoundError) -> dict[str, Any]:
+        """The same of a folder of Parquet parts."""
+        from farm.manifest.table import PART_PATTERN
+
+        parts = list(storage.list_files(f"{self._uri.rstrip('/')}/{PART_PATTERN}"))
+        if not parts:
+            raise InvalidManifestError(f"manifest: {missing}; a prefix to list ends in a slash")
+        return {
+            "uri": self._uri,
+            "parts": len(parts),
+            "size": sum(part.size for part in parts),
+            "mtime": max(part.mtime or 0.0 for part in parts),
+        }
 
     def rows(self, identity: dict[str, Any]) -> Iterator[Row]:
         """The rows, in order; relative sources count from the manifest's folder."""
         listing = identity.get("listing")
         found = self._read(self._uri) if listing is None else self._listed(int(listing))
-        folder = posixpath.dirname(self._uri) if listing is None else None
+        folder = posixpath.dirname(self._uri.rstrip("/")) if listing is None else None
         for row in found:
             yield row if folder is None else _anchored(row, folder)
 
     def _is_listed(self) -> bool:
-        if self._uri.endswith("/"):
-            return True
         local = Path(self._uri.removeprefix("file://"))
         if "://" not in self._uri.removeprefix("file://") and local.exists():
             return local.is_dir() and not any(local.glob("part-*.parquet"))
-        return any(magic in self._uri for magic in "*[")
+        return self._uri.endswith("/") or any(magic in self._uri for magic in "*[")
 
     def _read(self, uri: str) -> Iterator[Row]:
         rows = read_rows(uri, open_stream=storage.open_stream, list_files=storage.list_files)
