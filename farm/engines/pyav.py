@@ -71,7 +71,8 @@ class PyAVDecoder:
         """Yields one frame for each group of targets that it answers, keyframes first.
 
         `at_least` changes nothing: these decoders have no smaller size. A target past the end gets
-        the last frame, one before the start the first. Raises a MediaError where nothing decodes.
+        the last frame, one before the start the first; in an elementary stream, which has no times
+        to seek, every target gets its exact frame. Raises a MediaError where nothing decodes.
         """
         with explained(self._name):
             yield from self._frames(targets)
@@ -84,8 +85,12 @@ class PyAVDecoder:
         if not targets:
             return
         moments = self._moments(targets)
-        keyed = [m for m in moments if targets[m.target].accuracy is Accuracy.KEYFRAME]
-        exact = [m for m in moments if targets[m.target].accuracy is Accuracy.EXACT]
+        keyed = [
+            moment
+            for moment in moments
+            if self._reader.is_timed and targets[moment.target].accuracy is Accuracy.KEYFRAME
+        ]
+        exact = [moment for moment in moments if moment not in keyed]
         for picks in (key_frames(self._reader, keyed), exact_frames(self._reader, exact)):
             for pick in picks:
                 self._warnings |= dict.fromkeys(pick.warnings)

@@ -26,6 +26,10 @@ else:
 
 # Demuxers that seek by an index of the whole file; the others search, and may land anywhere.
 _INDEXED = frozenset(("mov", "matroska", "avi"))
+# Demuxers that find their feet at any byte, the first included.
+_BY_BYTE = frozenset(("mpeg", "mpegts"))
+# Elementary streams: nothing in them tells a time, so frames are counted at the stream's rate.
+_UNTIMED = frozenset(("h264", "hevc", "mpegvideo"))
 _PACKETS_PER_FRAME_ALLOWED = 100
 _FIRST_STEP_SECONDS = 1
 _MOST_SEEKS = 24
@@ -60,6 +64,8 @@ class Reader:
         self.name = name
         self._limits = limits
         self._trusts_index = opened.demuxer in _INDEXED
+        self._starts_by_byte = opened.demuxer in _BY_BYTE | _UNTIMED
+        self.is_timed = opened.demuxer not in _UNTIMED
         self.time_base = opened.stream.time_base or Fraction(1, av.time_base)
         self.first_ticks = opened.stream.start_time
         self.counts: Counter[str] = Counter()
@@ -86,6 +92,8 @@ class Reader:
         Every seek is checked by what it lands on. Where that is too late, or nothing, the next one
         goes back further, at last to the start of the file.
         """
+        if not self.is_timed:
+            return None
         offset, trusted = ticks, self._trusts_index
         step = math.ceil(_FIRST_STEP_SECONDS / self.time_base)
         floor = self.first_ticks if self.first_ticks is not None else 0
@@ -125,11 +133,9 @@ class Reader:
     def _seek(self, offset: int | None) -> bool:
         """Goes to `offset`, or to the start of the file for None."""
         self.counts["seeks"] += 1
-        tries = (
-            [(offset, False)] if offset is not None else [(self.first_ticks or 0, False), (0, True)]
-        )
-        if offset is None and not self._trusts_index:
-            tries.reverse()
+        tries = [(self.first_ticks or 0 if offset is None else offset, False)]
+        if offset is None:
+            tries.insert(0 if self._starts_by_byte else 1, (0, True))
         for position, is_byte in tries:
             try:
                 self._container.seek(position, stream=self._stream, unsupported_byte_offset=is_byte)
@@ -198,10 +204,23 @@ class Reader:
     def play_packets(self, packets: Iterator[VideoPacket]) -> Iterator[VideoFrame]:
         """Frames in order of presentation from packets of which the first needs none before it."""
         self.flush()
+        frames = self._decode_all(packets)
+        return frames if self.is_timed else self._count(frames)
+
+    def _decode_all(self, packets: Iterator[VideoPacket]) -> Iterator[VideoFrame]:
         for packet in packets:
             self.fed_ticks = _decoded_at(packet)
             yield from self.decode(packet)
         yield from self.decode(None)
+
+    def _count(self, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+        for number, frame in enumerate(frames):
+            frame.pts = number * self._frame_ticks()
+            yield frame
+
+    def _frame_ticks(self) -> int:
+        rate = self._stream.average_rate or self._stream.base_rate or 25
+        return max(1, round(1 / rate / self.time_base))
 
     def flush(self) -> None:
         """Forgets what the decoder holds."""
@@ -210,7 +229,7 @@ class Reader:
     def has_key_between(self, after: int, ticks: int) -> bool:
         """Whether a seek to `ticks` is sure, or likely, to land after the decoding time `after`."""
         if not self._trusts_index:
-            return ticks - after > 10 / self.time_base
+            return self.is_timed and ticks - after > 10 / self.time_base
         index = self._stream.index_entries
         found = index.search_timestamp(ticks)
         return found >= 0 and index[found].timestamp > after
@@ -218,6 +237,8 @@ class Reader:
     def presentation_ticks(self) -> list[int]:
         """The times of all frames in order, found by reading packets only."""
         self._seek(None)
+        if not self.is_timed:
+            return [number * self._frame_ticks() for number, _ in enumerate(self.packets())]
         return sorted({ticks_of(packet) for packet in self.packets() if not packet.is_discard})
 
 

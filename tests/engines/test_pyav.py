@@ -35,6 +35,7 @@ FORMATS = {
     "matroska": "matroska",
     "webm": "webm",
     "mpeg": "mpegps",
+    "mpeg2video": "mpegvideo",
     "yuv4mpegpipe": "y4m",
 }
 CLIPS = {
@@ -56,6 +57,7 @@ CLIPS = {
     "mpeg2 in ts": Clip("mpeg2video", "mpegts", bframes=2),
     "mpeg2 in mxf": Clip("mpeg2video", "mxf"),
     "mpeg4 in avi": Clip("mpeg4", "avi", bframes=2, delay=1),
+    "wmv": Clip("wmv2", "asf"),
     "mjpeg in avi": Clip("mjpeg", "avi", pixels="yuvj420p", gop=1),
 }
 
@@ -153,7 +155,7 @@ def test_outside_of_the_video(name):
     assert decoder.warnings == ("position_past_end",)
 
 
-@pytest.mark.parametrize("name", ["h264 with B-frames", "h264 in ts", "mpeg4 in avi"])
+@pytest.mark.parametrize("name", ["h264 with B-frames", "h264 in ts", "mpeg4 in avi", "wmv"])
 def test_frame_numbers(name):
     decoder = open_named(name)
     wanted = [0, 7, 49, -1, -50, 22]
@@ -161,6 +163,23 @@ def test_frame_numbers(name):
     assert shown(decoder, targets) == [0, 7, 49, 49, 0, 22]
     with pytest.raises(NoFrameError, match="clip: no frame 50 among 50 frames"):
         shown(decoder, [Target(0.0, Accuracy.EXACT, frame=50)])
+
+
+@pytest.mark.parametrize(
+    "clip",
+    [
+        Clip(container="h264", bframes=2),
+        Clip("libx265", "hevc", bframes=2),
+        Clip("mpeg2video", "mpeg2video"),
+    ],
+    ids=lambda clip: clip.container,
+)
+def test_elementary_streams_are_counted(clip):
+    decoder = open_clip(make(clip), clip.container)
+    targets = [Target(n / FPS, a) for n in (0, 13, 33, 49) for a in Accuracy]
+    assert shown(decoder, targets) == [0, 0, 13, 13, 33, 33, 49, 49]
+    numbered = [Target(0, Accuracy.EXACT, frame=n) for n in (0, 17, -1)]
+    assert shown(decoder, numbered) == [0, 17, 49]
 
 
 def test_keyframe_costs_one_packet():
