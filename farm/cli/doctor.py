@@ -39,7 +39,7 @@ def show_findings(
             }
             for section in sections
         }
-        say(json.dumps(facts, indent=2, ensure_ascii=False))
+        say(json.dumps(facts, indent=2))
     findings = [finding for section in sections for finding in section.findings]
     is_broken = any(finding.state is State.BROKEN for finding in findings)
     raise typer.Exit(ExitCode.BROKEN if is_broken else ExitCode.DONE)

@@ -113,7 +113,10 @@ def _with_settings(settings: object, words: tuple[str, ...]) -> dict[str, Any]:
             )
         group, dot, key = name.partition(".")
         if dot:
-            merged.setdefault(group, {})[key] = value
+            # What is no group here is the model's to refuse.
+            inner = merged.setdefault(group, {})
+            if isinstance(inner, dict):
+                inner[key] = value
         else:
             merged[name] = value
     return merged

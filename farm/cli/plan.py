@@ -57,7 +57,7 @@ def show_plan(
         for row in rows if show_all else itertools.islice(rows, _FIRST_ENTRIES):
             facts = _facts(row, job, look)
             failed |= "error" in facts
-            say(json.dumps(facts, ensure_ascii=False) if as_json else "\n".join(_lines(facts)))
+            say(json.dumps(facts) if as_json else "\n".join(_lines(facts)))
         if next(rows, None) is not None:
             say(f"these are the first {_FIRST_ENTRIES} entries; --all shows all", to_stderr=True)
     raise typer.Exit(ExitCode.SOME_FAILED if failed else ExitCode.DONE)

@@ -25,7 +25,7 @@ def show_schema(
 
     It is that of a job file, a manifest's entry, an output or a ledger's record.
     """
-    say(json.dumps(_schema(subject), indent=2, ensure_ascii=False))
+    say(json.dumps(_schema(subject), indent=2))
 
 
 def _schema(subject: Subject) -> dict[str, Any]:

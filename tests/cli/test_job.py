@@ -83,6 +83,12 @@ def test_refuses_settings_in_a_list(tmp_path: Path) -> None:
         read_job(JobOptions(file, settings=("lanes=1",)))
 
 
+def test_refuses_a_group_of_settings_that_is_none(tmp_path: Path) -> None:
+    file = _file(tmp_path, "manifest: m\nsettings: {limits: 5}\n")
+    with pytest.raises(InvalidJobError, match=r"settings\.limits: "):
+        read_job(JobOptions(file, settings=("limits.frames=1",)))
+
+
 def test_ledger_is_kept_at_the_destination() -> None:
     assert ledger_uri(Job(manifest="m", destination="s3://b/out/")) == "s3://b/out/_ledger"
     assert ledger_uri(Job(manifest="m", destination="d", ledger="/l")) == "/l"

@@ -69,6 +69,15 @@ def test_shows_the_first_hundred(farm: Farm, tmp_path: Path) -> None:
     assert (said.out.count("\n"), said.err) == (101, "")
 
 
+def test_json_is_sound_whatever_a_source_is_called(farm: Farm, tmp_path: Path) -> None:
+    manifest = tmp_path / "list.jsonl"
+    manifest.write_text(json.dumps({"source": "/in/\x85\u202e\x1b[31m.mp4"}) + "\n")
+    words = ["--destination", "/out", "--output", "9x", "--no-probe", "--json"]
+    said = farm("plan", "--manifest", manifest, *words)
+    assert said.out.isascii()
+    assert json.loads(said.out)["source"] == "/in/\x85\u202e\x1b[31m.mp4"
+
+
 def test_a_missing_manifest_is_the_callers_error(farm: Farm, tmp_path: Path) -> None:
     words = ["--destination", "/out", "--output", "9x", "--no-probe"]
     said = farm("plan", "--manifest", tmp_path / "none.jsonl", *words)
