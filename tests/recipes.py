@@ -1,14 +1,18 @@
 """Jobs whose sources are recipes of the synthetic engine, for tests of the run and below it."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from farm import storage
+from farm.dialects.native import parse_row
+from farm.errors import InvalidEntryError
 from farm.ledger import Ledger, Row
-from farm.record import Record
-from farm.settings import Settings
+from farm.plan import fingerprint, make_plans
+from farm.planner import Planner
+from farm.record import Artifact, Record, Status
+from farm.settings import Limits, Settings
 from farm.spec import Job
 
 QUICK = {"width": 32, "height": 24, "seconds": 1}
@@ -59,3 +63,40 @@ def records_by_row(records: Iterable[Record]) -> dict[int, Record]:
     found = {record.row: record for record in records}
     assert len(found) == len(records)
     return found
+
+
+def commit_all(
+    planner: Planner, status_of: Callable[[int], Status] = lambda row: Status.OK
+) -> list[int]:
+    """Plans a pass, commits its shards without any lane, ends it and returns its rows."""
+    planned: list[int] = []
+    for part, _ in planner.plan():
+        for ref in planner.ledger.shards(planner.number, [part]):
+            rows = planner.ledger.read_shard(ref)
+            planned += [row.number for row in rows]
+            planner.ledger.commit(
+                ref, [record_of(row, planner.job, status_of(row.number)) for row in rows]
+            )
+    planner.finish()
+    return planned
+
+
+def record_of(row: Row, job: Job, status: Status = Status.OK) -> Record:
+    """The record that a worker might have written; a row that cannot be read is a failed one."""
+    try:
+        entry = parse_row(row.fields or {}, number=row.number, job=job)
+    except InvalidEntryError:
+        return Record(row=row.number, status=Status.FAILED, error_code="invalid_entry")
+    artifacts = tuple(
+        Artifact(f"{entry.destination}/{shot.key}", plan.output, shot.index, 1, "", 1, 1, "png")
+        for plan in make_plans(entry, row.number, None, limits=Limits())
+        for shot in plan.shots
+    )
+    return Record(
+        row=row.number,
+        status=status,
+        source=entry.source,
+        fingerprint=fingerprint(entry, row=row.number),
+        error_code=None if status in (Status.OK, Status.DEFERRED) else "corrupt",
+        artifacts=artifacts if status is Status.OK else (),
+    )

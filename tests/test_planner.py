@@ -1,0 +1,340 @@
+"""The planner: the same rows give the same shards, however often it is interrupted."""
+
+import itertools
+import threading
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farm import planner as module
+from farm import storage
+from farm.errors import InvalidEntryError, InvalidManifestError, StoreUnavailableError
+from farm.ledger import Ledger, Part, Pass, PassReason, Row
+from farm.options import RunOptions
+from farm.planner import Planner, _cut_shards
+from farm.record import Status
+from farm.source_list import SourceList
+from tests.lanes import wait_until
+from tests.recipes import commit_all, make_job, plan_rows, write_manifest
+
+ROWS = 150
+
+
+@pytest.fixture
+def job(tmp_path):
+    write_manifest(tmp_path / "list.jsonl", ({"source": f"{n}.syn"} for n in range(1, ROWS + 1)))
+    return make_job(tmp_path, settings={"shard_entries": 5})
+
+
+def new_ledger(store=storage):
+    return Ledger(f"memory://{uuid.uuid4()}/l", store)
+
+
+def planner_of(job, ledger, options=None, *, reason=PassReason.NEW, **fields):
+    manifest = SourceList(job.manifest, ledger.uri, job.destination).identity(None, False)
+    number = len(ledger.passes()) + 1
+    one = Pass(number, reason, "f", job.model_dump(mode="json"), manifest, "c", "v", **fields)
+    ledger.create_pass(one)
+    return Planner(ledger, one, options or RunOptions())
+
+
+def content(ledger):
+    """Everything that a plan stored, by its place in the ledger."""
+    listed = storage.list_files(f"{ledger.uri}/pass-0001/")
+    return {each.uri.removeprefix(ledger.uri): storage.get(each.uri) for each in listed}
+
+
+def rows_of(ledger, number=1):
+    refs = ledger.shards(number, ledger.parts(number))
+    return [row for ref in refs for row in ledger.read_shard(ref)]
+
+
+def plan(planner):
+    return list(planner.plan())
+
+
+class TestCut:
+    SIZES = st.lists(st.none() | st.integers(0, 50), max_size=60)
+
+    @given(SIZES, st.integers(1, 40), st.integers(1, 100))
+    def test_shards_keep_all_rows_in_order_within_both_bounds(self, sizes, entries, size):
+        rows = [Row(n, {"source": "a", "size": each}) for n, each in enumerate(sizes)]
+        shards = list(_cut_shards(rows, most_entries=entries, most_bytes=size))
+        assert list(itertools.chain.from_iterable(shards)) == rows
+        for shard in shards:
+            assert 1 <= len(shard) <= entries
+            assert len(shard) == 1 or sum(row.fields["size"] or 0 for row in shard) <= size
+
+    @given(SIZES, st.integers(1, 40), st.integers(1, 100))
+    def test_they_are_as_few_as_the_bounds_allow(self, sizes, entries, size):
+        rows = [Row(n, {"source": "a", "size": each}) for n, each in enumerate(sizes)]
+        shards = list(_cut_shards(rows, most_entries=entries, most_bytes=size))
+        for shard, after in itertools.pairwise(shards):
+            together = sum(row.fields["size"] or 0 for row in [*shard, after[0]])
+            assert len(shard) >= min(16, entries) or together > size
+
+    def test_small_shards_come_first(self):
+        shards = _cut_shards(plan_rows(5000), most_entries=100, most_bytes=1 << 40)
+        assert [len(shard) for shard in shards][:26] == [16] * 8 + [32] * 8 + [64] * 8 + [100] * 2
+
+    @pytest.mark.parametrize("size", ["12", -5, 2.5, [1]])
+    def test_a_size_that_makes_no_sense_weighs_nothing(self, size):
+        rows = [Row(n, {"source": "a", "size": size}) for n in range(3)] + [Row(4, None, "bad")]
+        assert len(list(_cut_shards(rows, most_entries=9, most_bytes=1))) == 1
+
+
+class TestPlan:
+    def test_parts_grow_and_the_seal_ends_them(self, job):
+        ledger = new_ledger()
+        planner = planner_of(job, ledger)
+        assert not planner.is_planned()
+        assert plan(planner) == [(Part(0, 4), 20), (Part(1, 8), 40), (Part(2, 16), 80),
+                                 (Part(3, 2), 10)]  # fmt: skip
+        seal = ledger.read_seal(1)
+        assert (seal.parts, seal.rows, seal.carried) == (4, ROWS, 0)
+        assert [row.number for row in rows_of(ledger)] == list(range(1, ROWS + 1))
+        assert planner.is_planned()
+
+    def test_an_empty_manifest_has_a_sealed_plan(self, job, tmp_path):
+        write_manifest(tmp_path / "list.jsonl", [])
+        ledger = new_ledger()
+        assert plan(planner_of(job, ledger)) == []
+        assert ledger.read_seal(1).rows == 0
+
+    @pytest.mark.parametrize("puts", range(6))
+    def test_interrupted_by_the_store_it_ends_like_an_undisturbed_one(self, job, puts):
+        undisturbed = new_ledger()
+        plan(planner_of(job, undisturbed))
+        ledger = new_ledger(FailingStore(puts))
+        with pytest.raises(StoreUnavailableError):
+            plan(planner_of(job, ledger))
+        again = Ledger(ledger.uri, storage)
+        if not again.passes():
+            planner_of(job, again)
+        plan(Planner(again, again.read_pass(1), RunOptions()))
+        assert content(again) == content(undisturbed)
+
+    @pytest.mark.parametrize("rows", [0, 1, 19, 20, 21, 60, 100, 149, 150])
+    def test_interrupted_while_reading_it_ends_like_an_undisturbed_one(
+        self, job, rows, monkeypatch
+    ):
+        undisturbed, ledger = new_ledger(), new_ledger()
+        plan(planner_of(job, undisturbed))
+        real = SourceList.rows
+
+        def broken(sources, identity):
+            yield from itertools.islice(real(sources, identity), rows)
+            raise InvalidManifestError("the store went away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(SourceList, "rows", broken)
+            with pytest.raises(InvalidManifestError, match="went away"):
+                plan(planner_of(job, ledger))
+        assert ledger.read_seal(1) is None
+        plan(Planner(ledger, ledger.read_pass(1), RunOptions()))
+        assert content(ledger) == content(undisturbed)
+
+    def test_parts_that_are_there_are_not_written_again(self, job):
+        ledger = new_ledger()
+        planner = planner_of(job, ledger)
+        list(itertools.islice(planner.plan(), 2))
+        before = ledger.parts(1)
+        assert [part for part, _ in plan(planner)][: len(before)] == before
+
+
+class FailingStore:
+    """Farm storage that takes so many new objects and no more."""
+
+    def __init__(self, puts):
+        self._left = puts
+
+    def put_new(self, uri, data):
+        self._left -= 1
+        if self._left < 0:
+            raise StoreUnavailableError("the store went away")
+        return storage.put_new(uri, data)
+
+    def __getattr__(self, name):
+        return getattr(storage, name)
+
+
+class TestRows:
+    def test_limit_takes_the_first(self, job):
+        ledger = new_ledger()
+        plan(planner_of(job, ledger, RunOptions(limit=7)))
+        assert [row.number for row in rows_of(ledger)] == [1, 2, 3, 4, 5, 6, 7]
+
+    def test_a_sample_is_random_in_order_and_the_same_each_time(self, job):
+        taken = []
+        for _ in range(2):
+            ledger = new_ledger()
+            plan(planner_of(job, ledger, RunOptions(sample=20)))
+            taken.append([row.number for row in rows_of(ledger)])
+        assert taken[0] == taken[1] == sorted(set(taken[0]))
+        assert len(taken[0]) == 20
+        assert max(taken[0]) > 100
+
+    def test_a_sample_of_more_than_all_is_all(self, job):
+        ledger = new_ledger()
+        plan(planner_of(job, ledger, RunOptions(sample=1000)))
+        assert len(rows_of(ledger)) == ROWS
+
+    @given(st.integers(0, 40), st.integers(1, 40))
+    def test_any_sample_has_so_many_rows(self, rows, count):
+        sample = module._sample(plan_rows(rows), count)
+        assert len(sample) == min(rows, count)
+        assert len({row.number for row in sample}) == len(sample)
+
+    def test_what_changed_is_redone_and_the_rest_carried(self, job, tmp_path):
+        ledger = new_ledger()
+        commit_all(planner_of(job, ledger), lambda row: Status.FAILED if row == 3 else Status.OK)
+        sources = [{"source": f"{n}.syn"} for n in range(1, ROWS + 1)]
+        sources[9] = {"source": "10.syn", "width": 8}
+        write_manifest(tmp_path / "list.jsonl", [*sources, "{", {"source": "new.syn"}])
+        again = planner_of(job, ledger, reason=PassReason.CHANGED)
+        plan(again)
+        assert [row.number for row in rows_of(ledger, 2)] == [3, 10, 151, 152]
+        assert ledger.read_seal(2).carried == ROWS - 2
+
+    def test_rows_that_make_no_sense_are_planned_like_any_other(self, job, tmp_path):
+        write_manifest(tmp_path / "list.jsonl", [{"source": "a"}, "{", {"sauce": "b"}])
+        ledger = new_ledger()
+        plan(planner_of(job, ledger))
+        rows = rows_of(ledger)
+        assert [row.fields is None for row in rows] == [False, True, False]
+        assert rows[1].error
+
+    @pytest.mark.parametrize(
+        ("bad", "error", "message"),
+        [
+            ("{", InvalidManifestError, r"list\.jsonl, row 2: "),
+            ({"sauce": "b"}, InvalidEntryError, r"row 2: sauce: unknown column"),
+        ],
+    )
+    def test_a_strict_run_stops_before_it_starts(self, job, tmp_path, bad, error, message):
+        write_manifest(tmp_path / "list.jsonl", [{"source": "a"}, bad])
+        ledger = new_ledger()
+        planner = planner_of(job, ledger, RunOptions(strict=True))
+        with pytest.raises(error, match=message), planner.in_background():
+            pytest.fail("the plan must not begin")
+        assert ledger.parts(1) == []
+
+    @pytest.mark.parametrize(
+        ("reason", "rows"), [(PassReason.RETRY, [2, 4]), (PassReason.DEFERRED, [3])]
+    )
+    def test_a_derived_pass_takes_up_what_is_left(self, job, tmp_path, reason, rows):
+        write_manifest(tmp_path / "list.jsonl", ({"source": f"{n}.syn"} for n in range(1, 5)))
+        ledger = new_ledger()
+        statuses = [Status.OK, Status.FAILED, Status.DEFERRED, Status.QUARANTINED]
+        commit_all(planner_of(job, ledger), lambda row: statuses[row - 1])
+        plan(planner_of(job, ledger, reason=reason, parent=1, shard_entries=1))
+        assert [row.number for row in rows_of(ledger, 2)] == rows
+        assert len(ledger.shards(2, ledger.parts(2))) == len(rows)
+
+
+class TestInBackground:
+    def test_it_hands_out_each_shard_once(self, job):
+        ledger = new_ledger()
+        with planner_of(job, ledger).in_background() as planned:
+            taken = []
+            while not planned.is_complete():
+                taken += planned.take()
+            taken += planned.take()
+            assert planned.rows() == ROWS
+        assert taken == ledger.shards(1, ledger.parts(1))
+
+    def test_work_can_begin_before_the_plan_is_complete(self, job, monkeypatch):
+        real = SourceList.rows
+        go_on = threading.Event()
+
+        def slow(sources, identity):
+            for row in real(sources, identity):
+                if row.number == 100:
+                    go_on.wait(10)
+                yield row
+
+        monkeypatch.setattr(SourceList, "rows", slow)
+        with planner_of(job, new_ledger()).in_background() as planned:
+            taken = []
+            wait_until(lambda: taken.extend(planned.take()) or len(taken) == 12)
+            assert planned.rows() is None
+            assert not planned.is_complete()
+            go_on.set()
+            wait_until(lambda: taken.extend(planned.take()) or planned.is_complete())
+        assert len(taken) == 30
+
+    def test_given_up_it_ends_after_the_part_under_way(self, job, monkeypatch):
+        real = SourceList.rows
+        go_on = threading.Event()
+
+        def slow(sources, identity):
+            for row in real(sources, identity):
+                if row.number == 30:
+                    go_on.wait(10)
+                yield row
+
+        monkeypatch.setattr(SourceList, "rows", slow)
+        ledger = new_ledger()
+        with planner_of(job, ledger).in_background() as planned:
+            wait_until(lambda: ledger.parts(1) == [Part(0, 4)])
+            giving_up = threading.Thread(target=planned.give_up)
+            giving_up.start()
+            wait_until(planned._given_up.is_set)
+            go_on.set()
+            giving_up.join()
+        assert ledger.parts(1) == [Part(0, 4), Part(1, 8)]
+        assert ledger.read_seal(1) is None
+
+    def test_what_stops_the_plan_reaches_the_run(self, job, monkeypatch):
+        def broken(sources, identity):
+            yield from plan_rows(30)
+            raise InvalidManifestError("the store went away")
+
+        monkeypatch.setattr(SourceList, "rows", broken)
+        with planner_of(job, new_ledger()).in_background() as planned:
+            planned._thread.join()
+            assert len(planned.take()) == 4
+            assert not planned.is_complete()
+            with pytest.raises(InvalidManifestError, match="went away"):
+                planned.take()
+
+    def test_committed_shards_are_not_handed_out_and_no_entry_is_read(self, job, monkeypatch):
+        ledger = new_ledger()
+        planner = planner_of(job, ledger)
+        plan(planner)
+        refs = ledger.shards(1, ledger.parts(1))
+        for ref in refs[:-3]:
+            ledger.commit(ref, [])
+        monkeypatch.setattr(SourceList, "rows", None)
+        monkeypatch.setattr(Ledger, "read_shard", None)
+        with planner.in_background() as planned:
+            planned._thread.join()
+            assert planned.take() == refs[-3:]
+            assert planned.is_complete()
+            assert planned.rows() == ROWS * 3 // len(refs)
+
+    def test_committed_shards_of_an_interrupted_plan_are_not_handed_out(self, job):
+        ledger = new_ledger()
+        planner = planner_of(job, ledger)
+        list(itertools.islice(planner.plan(), 1))
+        first = ledger.shards(1, ledger.parts(1))
+        for ref in first:
+            ledger.commit(ref, [])
+        with planner.in_background() as planned:
+            planned._thread.join()
+            taken = planned.take()
+            assert planned.rows() == ROWS - 20
+        assert set(taken) == set(ledger.shards(1, ledger.parts(1))) - set(first)
+
+
+def test_the_end_of_a_pass_counts_what_was_deferred(job):
+    ledger = new_ledger()
+    commit_all(planner_of(job, ledger), lambda n: Status.DEFERRED if n % 10 == 0 else Status.OK)
+    assert ledger.deferred(1) == ROWS // 10
+
+
+@pytest.mark.parametrize("reason", PassReason)
+def test_every_pass_says_what_it_is(job, reason):
+    assert planner_of(job, new_ledger(), reason=reason).describe().startswith("pass 1: ")
