@@ -9,12 +9,14 @@ threads.
 
 import asyncio
 import contextlib
+import itertools
 import queue
 import signal
 import threading
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import dask
@@ -29,7 +31,7 @@ from farm.worker import Summary, Worker
 
 _SLOT = "farm-slot"
 _FIRST_SLOT_SECONDS = 180.0
-_SLOTS_AGE_SECONDS = 5.0
+_LOOK_SECONDS = 2.0
 _HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _CONFIG = {
@@ -47,6 +49,15 @@ _CONFIG = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One task under way."""
+
+    ref: ShardRef
+    is_final: bool
+    future: Any
+
+
 class DaskCluster:
     """Any Dask cluster by the address of its scheduler, or an embedded one without an address."""
 
@@ -56,8 +67,11 @@ class DaskCluster:
         self._run = f"farm-{uuid.uuid4().hex[:12]}"
         self._embedded: LocalCluster | None = None
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        self._futures: dict[str, Any] = {}
-        self._slots = (0, 0.0)
+        self._attempts: dict[str, _Attempt] = {}
+        self._ready: list[str] = []
+        self._looked = 0.0
+        self._unplaced: set[str] = set()
+        self._serial = itertools.count(1)
         # Set for the life of the embedded cluster: its nannies hand it to workers they restart.
         self._config = dask.config.set(_CONFIG) if scheduler is None else contextlib.nullcontext()
         try:
@@ -85,31 +99,61 @@ class DaskCluster:
                     "worker with thumbfarm installed; see the workers' logs"
                 )
             time.sleep(0.1)
-            self._slots = (0, 0.0)
+            self._looked = 0.0
 
     def slots(self) -> int:
         """Workers with lanes, as of a few seconds ago."""
-        count, asked = self._slots
-        if time.monotonic() - asked > _SLOTS_AGE_SECONDS:
-            try:
-                identity = self._client.sync(_identity, self._client)
-            except (OSError, TimeoutError, AttributeError) as error:
-                raise ClusterError(f"the scheduler does not answer: {error}") from error
-            count = sum(_SLOT in worker["resources"] for worker in identity["workers"].values())
-            self._slots = (count, time.monotonic())
-        return count
+        if time.monotonic() - self._looked > _LOOK_SECONDS:
+            self._look()
+        return len(self._ready)
+
+    def _look(self) -> None:
+        """Asks the scheduler which workers have lanes, and sends again what none of them took.
+
+        A task that waits while no worker has a slot is forgotten when one is granted later: the
+        scheduler tries such tasks only when a worker joins, and a slot is granted after that.
+        """
+        try:
+            identity = self._client.sync(_identity, self._client)
+            processing = self._client.processing()
+        except (OSError, TimeoutError, AttributeError) as error:
+            raise ClusterError(f"the scheduler does not answer: {error}") from error
+        workers = identity["workers"].items()
+        self._ready = [address for address, facts in workers if _SLOT in facts["resources"]]
+        self._looked = time.monotonic()
+        placed = {str(key) for keys in processing.values() for key in keys}
+        is_anyone_idle = any(not processing.get(address) for address in self._ready)
+        unplaced = {key for key in list(self._attempts) if key not in placed and is_anyone_idle}
+        for key in unplaced & self._unplaced:
+            self._send_again(key)
+        self._unplaced = unplaced - self._unplaced
+
+    def _send_again(self, key: str) -> None:
+        attempt = self._attempts.get(key)
+        if attempt is None or attempt.future.status != "pending":
+            return
+        del self._attempts[key]
+        attempt.future.cancel()
+        self._send(attempt.ref, f"{key}~", is_final=attempt.is_final)
 
     def submit(self, ref: ShardRef, attempt: int, *, is_final: bool) -> None:
         """Starts one attempt, under a key of its own: Dask blames none for another."""
-        key = f"{self._run}-{ref.number}-{ref.name}-{attempt}"
+        key = f"{self._run}-{ref.number}-{ref.name}-{attempt}-{next(self._serial)}"
+        self._send(ref, key, is_final=is_final)
+
+    def _send(self, ref: ShardRef, key: str, *, is_final: bool) -> None:
         future = self._client.submit(
             _run_shard, ref, self._run, is_final, key=key, pure=False, resources={_SLOT: 1}
         )
-        self._futures[key] = future
-        future.add_done_callback(lambda done: self._outcomes.put(self._end(ref, key, done)))
+        self._attempts[key] = _Attempt(ref, is_final, future)
+        future.add_done_callback(lambda done: self._settle(ref, key, done))
 
-    def _end(self, ref: ShardRef, key: str, future: Any) -> Outcome:
-        self._futures.pop(key, None)
+    def _settle(self, ref: ShardRef, key: str, future: Any) -> None:
+        # A cancelled attempt that was sent again has nothing to say any more.
+        if self._attempts.pop(key, None) is not None:
+            self._outcomes.put(self._end(ref, future))
+
+    def _end(self, ref: ShardRef, future: Any) -> Outcome:
         try:
             if future.status == "finished":
                 return outcome_of(ref, future.result(timeout=30))
@@ -126,6 +170,7 @@ class DaskCluster:
 
     def next_outcome(self, timeout_seconds: float) -> Outcome | None:
         """The next attempt that ended; raises ClusterError where the scheduler is gone."""
+        self.slots()
         try:
             return self._outcomes.get(timeout=timeout_seconds)
         except queue.Empty:
@@ -135,8 +180,8 @@ class DaskCluster:
 
     def where(self) -> dict[str, str]:
         """Which worker has which attempt."""
-        held = self._client.who_has(list(self._futures.values()))
-        return {key: ", ".join(workers) for key, workers in held.items()}
+        processing = self._client.processing().items()
+        return {str(key): worker for worker, keys in processing for key in keys}
 
     def drain(self) -> None:
         """Tells every worker to start no other entry; works beside a running shard."""
