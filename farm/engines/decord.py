@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, cast
 
+# PyAV first: decord makes its old codecs visible to every library that is loaded after it.
+import av  # noqa: F401
 import decord
 import numpy as np
 import torch
