@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 
 from farm.errors import (
-    CorruptError,
     EmptyInputError,
     LimitError,
     MediaError,
@@ -28,7 +27,6 @@ FOLDER = "broken"
 
 _SIZE = Size(320, 240)
 _BOMB_SIDE = 60_000
-_CUT = (TruncatedError, CorruptError)
 
 # Names a real file of the archive: one who follows it shows that file's picture.
 _PLAYLIST = (
@@ -45,21 +43,21 @@ def make_broken() -> Iterator[tuple[Sample, bytes]]:
     jpeg, png = _save(card, "JPEG"), _save(card, "PNG")
     clip = make_clip(Recipe("cut.mp4", "libx264", "", size=_SIZE, frames=25))
     yield _misnamed(), png
-    for name, data, errors, note in (
-        ("empty.jpg", b"", (EmptyInputError,), "no bytes"),
-        ("truncated.jpg", jpeg[: len(jpeg) // 2], _CUT, "the second half is missing"),
-        ("truncated.png", png[: len(png) // 2], _CUT, "the second half is missing"),
-        ("truncated.mp4", clip[: clip.index(b"moov") - 4], _CUT, "the index is missing"),
-        ("noise.jpg", _garbage(4096), (NotMediaError,), "random bytes"),
-        ("text.jpg", b"This is not a picture.\n" * 20, (NotMediaError,), "text"),
-        ("page.jpg", _HTML, (NotMediaError, RefusedFormatError), "an error page"),
-        ("playlist.mp4", _PLAYLIST, (RefusedFormatError,), "an HLS playlist of another file"),
-        ("drawing.png", _SVG, (RefusedFormatError,), "an SVG drawing that names another file"),
-        ("document.png", _PDF, (UnsupportedFormatError,), "a PDF document"),
-        ("bomb.png", _make_bomb(), (LimitError,), "claims 3.6 gigapixels in 200 bytes"),
-        ("audio-only.mp4", _make_audio(), (NoVideoStreamError,), "sound without a picture"),
+    for name, data, error, note in (
+        ("empty.jpg", b"", EmptyInputError, "no bytes"),
+        ("truncated.jpg", jpeg[: len(jpeg) // 2], TruncatedError, "the second half is missing"),
+        ("truncated.png", png[: len(png) // 2], TruncatedError, "the second half is missing"),
+        ("truncated.mp4", clip[: clip.index(b"moov") - 4], TruncatedError, "the index is missing"),
+        ("noise.jpg", _garbage(4096), NotMediaError, "random bytes"),
+        ("text.jpg", b"This is not a picture.\n" * 20, NotMediaError, "text"),
+        ("page.jpg", _HTML, NotMediaError, "an error page"),
+        ("playlist.mp4", _PLAYLIST, RefusedFormatError, "an HLS playlist of another file"),
+        ("drawing.png", _SVG, RefusedFormatError, "an SVG drawing that names another file"),
+        ("document.png", _PDF, UnsupportedFormatError, "a PDF document"),
+        ("bomb.png", _make_bomb(), LimitError, "claims 3.6 gigapixels in 200 bytes"),
+        ("audio-only.mp4", _make_audio(), NoVideoStreamError, "sound without a picture"),
     ):
-        yield _failing(name, errors, note), data
+        yield _failing(name, error, note), data
 
 
 def _misnamed() -> Sample:
@@ -77,9 +75,8 @@ def _misnamed() -> Sample:
     )
 
 
-def _failing(name: str, errors: tuple[type[MediaError], ...], note: str) -> Sample:
-    codes = tuple(error.code for error in errors)
-    return Sample(path=f"{FOLDER}/{name}", kind="broken", errors=codes, note=note)
+def _failing(name: str, error: type[MediaError], note: str) -> Sample:
+    return Sample(path=f"{FOLDER}/{name}", kind="broken", error=error.code, note=note)
 
 
 def _garbage(count: int) -> bytes:

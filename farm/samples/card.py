@@ -182,19 +182,24 @@ def _enlarge(field: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
 
 
 def _draw_caption(canvas: Image.Image, caption: str) -> None:
-    # Digits count as zeros, so that the text of a running clock does not breathe.
-    model = "".join("0" if letter.isdigit() else letter for letter in caption)
-    height = min(canvas.height * 0.8, 94.0 * canvas.width / _font(100).getlength(model))
-    middle = (canvas.width / 2, canvas.height / 2)
-    ImageDraw.Draw(canvas).text(middle, caption, 255, _font(max(4, int(height))), anchor="mm")
+    _draw_text(canvas, caption, middle=canvas.height / 2, height=canvas.height * 0.8)
 
 
 def _draw_sign(canvas: Image.Image) -> None:
-    """An arrow that points up, on a letter that no mirror keeps."""
+    """An arrow that points up, above a word that no turn and no mirror keeps."""
     width, height = canvas.size
-    draw = ImageDraw.Draw(canvas)
-    draw.polygon([(width * x, height * y) for x, y in ((0.5, 0.05), (0.9, 0.45), (0.1, 0.45))], 255)
-    draw.text((width / 2, height * 0.72), "UP", 255, _font(max(4, int(height * 0.4))), anchor="mm")
+    arrow = [(width * x, height * y) for x, y in ((0.5, 0.05), (0.9, 0.45), (0.1, 0.45))]
+    ImageDraw.Draw(canvas).polygon(arrow, 255)
+    _draw_text(canvas, "UP", middle=height * 0.72, height=height * 0.4)
+
+
+def _draw_text(canvas: Image.Image, text: str, *, middle: float, height: float) -> None:
+    """Writes `text` centred, as high as asked where its width allows."""
+    # Digits count as zeros, so that the text of a running clock does not breathe.
+    model = "".join("0" if letter.isdigit() else letter for letter in text)
+    height = min(height, 94.0 * canvas.width / _font(100).getlength(model))
+    font = _font(max(4, int(height)))
+    ImageDraw.Draw(canvas).text((canvas.width / 2, middle), text, 255, font, anchor="mm")
 
 
 @cache

@@ -23,6 +23,18 @@ _TKHD_MATRIX_OFFSET = 4 + 40
 _ORIENTATIONS = {0: 1, 90: 6, 180: 3, 270: 8}
 _ROTATIONS = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
 
+_DECODED_NAMES = {
+    "libx264": "h264",
+    "libx265": "hevc",
+    "libvpx": "vp8",
+    "libvpx-vp9": "vp9",
+    "libsvtav1": "av1",
+    "prores_ks": "prores",
+    "flv": "flv1",
+}
+
+_CONTAINERS = {"mkv": "matroska", "ts": "mpegts", "mpg": "mpeg"}
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -103,19 +115,6 @@ def describe(recipe: Recipe, folder: str) -> Sample:
         frame_seconds=tuple(time / 1000 for time in times) if recipe.cadence else (),
         note=recipe.note,
     )
-
-
-_DECODED_NAMES = {
-    "libx264": "h264",
-    "libx265": "hevc",
-    "libvpx": "vp8",
-    "libvpx-vp9": "vp9",
-    "libsvtav1": "av1",
-    "prores_ks": "prores",
-    "flv": "flv1",
-}
-
-_CONTAINERS = {"mkv": "matroska", "ts": "mpegts", "mpg": "mpeg"}
 
 
 def make_tone(seconds: float) -> Iterator[av.AudioFrame]:

@@ -1,6 +1,7 @@
 """The pictures of the archive: every storage form that decoders must bring to the same card."""
 
 import io
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -75,7 +76,9 @@ _KINDS = (
 def make_pictures() -> Iterator[tuple[Sample, bytes]]:
     """Yields each picture: what it is, and its bytes."""
     for number, kind in enumerate(_KINDS, 1):
-        data = _save(_convert(_card(number, kind.name), kind.mode), kind.format, **kind.options)
+        data = _save(
+            _convert(_card(number, _caption(kind.name)), kind.mode), kind.format, **kind.options
+        )
         yield (
             _describe(
                 kind.name,
@@ -144,8 +147,9 @@ def _special_pngs() -> Iterator[tuple[Sample, bytes]]:
     )
     yield sample, encode_rgb16(deep)
     name = "palette-transparent.png"
-    # Index 255 stays free for what is see-through: the outermost pixels.
+    # The last index is see-through, and magenta for a reader who overlooks that.
     image = _card(51, name).quantize(255, dither=Image.Dither.NONE)
+    image.putpalette([*(image.getpalette() or [])[: 3 * 255], 255, 0, 255])
     for edge in ((0, 0, 8, _SIZE.height), (_SIZE.width - 8, 0, _SIZE.width, _SIZE.height)):
         image.paste(255, edge)
     sample = _describe(
@@ -230,6 +234,11 @@ def _describe(
         note=note,
         **found,
     )
+
+
+def _caption(name: str) -> str:
+    # Pillow's own font has no letters with accents.
+    return unicodedata.normalize("NFD", name).encode("ascii", "ignore").decode()
 
 
 @cache

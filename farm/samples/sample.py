@@ -19,9 +19,9 @@ class Sample:
     `width` and `height` are the coded size; `orientation` (an Exif code) and `pixel_aspect` turn it
     into `shown_width` and `shown_height`. `first_number` is the number on the frame that is shown
     at `start_seconds`, None where the picture carries none; the frames after it count up by one.
-    `patch_tolerance` bounds the error of a channel, 0 to 255. `errors` are the codes that a failure
-    may have; where it is empty the file must succeed. `start_seconds` is None where the container
-    decides it; `frame_seconds` lists the times of frames that are not evenly spaced.
+    `patch_tolerance` bounds the error of a channel, 0 to 255. `error` is the code that the file
+    must fail with; where it is empty the file must succeed. `start_seconds` is None where the
+    container decides it; `frame_seconds` lists the times of frames that are not evenly spaced.
     """
 
     path: str
@@ -41,5 +41,5 @@ class Sample:
     fps: float = 0.0
     frame_count: int = 1
     frame_seconds: tuple[float, ...] = ()
-    errors: tuple[str, ...] = ()
+    error: str = ""
     note: str = ""
