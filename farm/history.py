@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from farm.ledger import Ledger, Pass, PassReason, Row
+from farm.ledger import Ledger, Pass, PassReason
 from farm.record import Record, Status
+from farm.row import Row
 
 _DERIVED = (PassReason.RETRY, PassReason.DEFERRED)
 

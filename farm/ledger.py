@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from farm.errors import RunConflictError
 from farm.record import Record, record_schema
+from farm.row import Row
 
 SCHEMA_VERSION = 1
 
@@ -85,15 +86,6 @@ class Pass:
     parent: int | None = None
     shard_entries: int | None = None
     schema_version: int = SCHEMA_VERSION
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of a plan: its number in the manifest, its fields as written or why it has none."""
-
-    number: int
-    fields: dict[str, Any] | None
-    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)

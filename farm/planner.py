@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 from farm.dialects.native import parse_row
 from farm.errors import InvalidEntryError, InvalidManifestError
 from farm.history import done_fingerprints, rows_to_redo
-from farm.ledger import Ledger, Part, Pass, PassReason, PlanSeal, Row, ShardRef
+from farm.ledger import Ledger, Part, Pass, PassReason, PlanSeal, ShardRef
 from farm.options import RunOptions
 from farm.plan import fingerprint
 from farm.record import Status
+from farm.row import Row
 from farm.source_list import SourceList
 from farm.spec import Job
 

@@ -12,9 +12,9 @@ from farm import storage
 from farm.dialects.native import parse_row
 from farm.errors import FarmError, InternalError, LaneCrashError, LaneError
 from farm.isolation import Lane, LanePool, Reply
-from farm.ledger import Row
 from farm.plan import fingerprint, make_plans
 from farm.record import Artifact, Record, Status
+from farm.row import Row
 from farm.settings import Limits
 from farm.spec import Entry, ImageFormat, Job
 

@@ -4,8 +4,8 @@ import os
 from typing import Any
 
 from farm.isolation import LanePool
-from farm.ledger import Row
 from farm.record import Record
+from farm.row import Row
 from farm.shard import ShardWalk
 from farm.spec import Job
 

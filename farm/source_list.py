@@ -10,8 +10,8 @@ from typing import Any
 
 from farm import storage
 from farm.errors import InvalidManifestError, SourceNotFoundError
-from farm.ledger import Row
 from farm.manifest import read_rows
+from farm.row import Row
 
 
 class SourceList:
@@ -65,6 +65,19 @@ class SourceList:
         for row in found:
             yield row if folder is None else _anchored(row, folder)
 
+    def preview(self) -> Iterator[Row]:
+        """The rows as they are now, without storing a listing."""
+        if not self._is_listed():
+            return self.rows({})
+        return (
+            Row(number, {"source": file.uri, "size": file.size})
+            for number, file in enumerate(self._files(None), 1)
+        )
+
+    def _files(self, after: str | None) -> Iterator[storage.Listed]:
+        files = storage.list_files(self._uri, after=after)
+        return (file for file in files if not file.uri.startswith(self._own))
+
     def _is_listed(self) -> bool:
         local = Path(self._uri.removeprefix("file://"))
         if "://" not in self._uri.removeprefix("file://") and local.exists():
@@ -72,8 +85,7 @@ class SourceList:
         return self._uri.endswith("/") or any(magic in self._uri for magic in "*[")
 
     def _read(self, uri: str) -> Iterator[Row]:
-        rows = read_rows(uri, open_stream=storage.open_stream, list_files=storage.list_files)
-        return (Row(row.number, row.fields, row.error) for row in rows)
+        return read_rows(uri, open_stream=storage.open_stream, list_files=storage.list_files)
 
     def _listed(self, listing: int) -> Iterator[Row]:
         rows = itertools.chain.from_iterable(map(_part_rows, self._listed_parts(listing)))
@@ -89,16 +101,13 @@ class SourceList:
             part = storage.get(stored.uri)
             progress = read_progress(io.BytesIO(part))
             yield part
-        files = storage.list_files(self._uri, after=progress.after)
-        wanted = (file for file in files if not file.uri.startswith(self._own))
-        for name, part, _ in listing_parts(wanted, begin=progress):
+        for name, part, _ in listing_parts(self._files(progress.after), begin=progress):
             storage.put_new(storage.join(folder, name), part)
             yield part
 
 
 def _part_rows(part: bytes) -> Iterator[Row]:
-    rows = read_rows("part.parquet", open_stream=lambda _: io.BytesIO(part))
-    return (Row(row.number, row.fields, row.error) for row in rows)
+    return read_rows("part.parquet", open_stream=lambda _: io.BytesIO(part))
 
 
 def _anchored(row: Row, folder: str) -> Row:

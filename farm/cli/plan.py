@@ -4,8 +4,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,12 +13,11 @@ from farm.cli.exit_code import ExitCode
 from farm.cli.screen import duration_text, say
 
 if TYPE_CHECKING:
-    from farm import ledger, manifest
+    from farm.row import Row
     from farm.spec import Entry, Job
 
 _FIRST_ENTRIES = 100
 _Facts = dict[str, Any]
-_Row: TypeAlias = "ledger.Row | manifest.Row"
 # The media's facts (None unless it is probed) and the plans of an entry, in JSON's types.
 _Look = Callable[["Entry", int], tuple[_Facts | None, list[_Facts]]]
 
@@ -63,29 +61,11 @@ def show_plan(
     raise typer.Exit(ExitCode.SOME_FAILED if failed else ExitCode.DONE)
 
 
-def _rows(job: "Job") -> "Iterator[_Row]":
+def _rows(job: "Job") -> "Iterator[Row]":
     from farm.cli.job import ledger_uri
-
-    if Path(job.manifest).is_file():
-        return _file_rows(job.manifest)
     from farm.source_list import SourceList
 
-    sources = SourceList(job.manifest, ledger_uri(job), job.destination)
-    return sources.rows(sources.identity(None, False))
-
-
-def _file_rows(manifest: str) -> "Iterator[_Row]":
-    """The rows of a local manifest, as `SourceList` gives them, but without loading pyarrow."""
-    from farm import storage
-    from farm.manifest import Row, read_rows
-
-    folder = f"{Path(manifest).parent}/"
-    for row in read_rows(manifest, open_stream=storage.open_stream):
-        source = (row.fields or {}).get("source")
-        if isinstance(source, str) and source and source[0] != "/" and "://" not in source:
-            yield Row(row.number, {**(row.fields or {}), "source": folder + source})
-        else:
-            yield row
+    return SourceList(job.manifest, ledger_uri(job), job.destination).preview()
 
 
 @contextmanager
@@ -140,7 +120,7 @@ def _probed(job: "Job") -> Iterator[_Look]:
         pool.close()
 
 
-def _facts(row: _Row, job: "Job", look: _Look) -> _Facts:
+def _facts(row: "Row", job: "Job", look: _Look) -> _Facts:
     """What is planned for a row, or why nothing is."""
     from farm import storage
     from farm.dialects.native import parse_row

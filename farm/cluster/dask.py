@@ -271,6 +271,7 @@ def _run_shard(ref: ShardRef, run: str, is_final: bool) -> Summary:
     return _worker.run_shard(ref, run=run, is_final=is_final)
 
 
-def _drain(run: str) -> None:
+async def _drain(run: str) -> None:
+    # A coroutine runs beside the shard, on the worker's loop; Dask waits for a plain function.
     if _worker is not None:
         _worker.drain(run)

@@ -60,7 +60,8 @@ def _work(header: dict[str, Any], file: BinaryIO) -> tuple[dict[str, Any], list[
     source = Source(file, header["size_bytes"], header["name"])
     if header["op"] == "probe":
         info, plans = pipeline.probe(entry, header["row"], source, limits=limits)
-        return {"op": "probed", "info": asdict(info), "plans": [asdict(_) for _ in plans]}, []
+        shown = [{k: v for k, v in asdict(plan).items() if k != "spec"} for plan in plans]
+        return {"op": "probed", "info": asdict(info), "plans": shown}, []
     result = pipeline.make_thumbnails(entry, header["row"], source, limits=limits)
     facts = [
         {name: value for name, value in asdict(_).items() if name != "data"}

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from farm.errors import InvalidManifestError
 from farm.manifest.line import LineError, Lines, unpacked
-from farm.manifest.row import Row
 from farm.manifest.text import read_csv, read_jsonl, read_text
+from farm.row import Row
 
 if TYPE_CHECKING:
     from farm.manifest.table import ListedFile

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from farm.errors import InvalidManifestError
-from farm.manifest.row import Row
 from farm.manifest.text import check_columns
+from farm.row import Row
 
 ROWS_PER_PART = 100_000
 PART_NAME = "part-{:08d}.parquet"

@@ -7,7 +7,7 @@ from typing import Any
 
 from farm.errors import InvalidManifestError
 from farm.manifest.line import LineError, Lines
-from farm.manifest.row import Row
+from farm.row import Row
 
 
 def read_jsonl(lines: Lines) -> Iterator[Row]:
