@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-pytest.importorskip("decord")
+pytest.importorskip("farm.engines.decord")  # which loads decord after PyAV
 
 from farm.engines import Source
 from farm.engines.decord import DecordEngine
