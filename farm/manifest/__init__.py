@@ -51,10 +51,10 @@ def read_rows(
 
 
 def _parts(uri: str, list_files: "Callable[[str], Iterable[ListedFile]]") -> list[str]:
-    from farm.manifest.table import PART_PATTERN
-
     if _suffix(_shown(uri)):
         return []
+    from farm.manifest.table import PART_PATTERN  # pyarrow takes a while to load
+
     return [file.uri for file in list_files(f"{uri.rstrip('/')}/{PART_PATTERN}")]
 
 
