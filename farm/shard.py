@@ -4,18 +4,17 @@ import collections
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 from farm import storage
 from farm.dialects.native import parse_row
-from farm.errors import FarmError, InternalError, LaneCrashError, LaneError
-from farm.isolation import Lane, LanePool, Reply
+from farm.errors import FarmError, InternalError, LaneError
+from farm.isolation import Lane, LanePool, Made, made_of
 from farm.plan import fingerprint, make_plans
 from farm.record import Artifact, Record, Status
 from farm.row import Row
-from farm.settings import Limits
 from farm.spec import Entry, ImageFormat, Job
 
 _MESSAGE_CHARACTERS = 500
@@ -158,6 +157,9 @@ class ShardWalk:
 
     def _make(self, entry: Entry, known: Record, is_alone: bool) -> Record:
         limits = self._settings.limits
+        plans = make_plans(entry, known.row, None, limits=limits)
+        # The worker's own: a lane that a hostile file took over may lie about anything.
+        keys = {(plan.output, shot.index): shot.key for plan in plans for shot in plan.shots}
         began = time.perf_counter()
         with storage.open_source(entry.source, expected_size=entry.size, limits=limits) as source:
             fetched = time.perf_counter()
@@ -176,30 +178,28 @@ class ShardWalk:
                     read_at=source.read_at,
                     timeout_seconds=entry.timeout_seconds,
                 )
-            made = time.perf_counter()
+                made = made_of(reply, keys)
+            answered = time.perf_counter()
             # Of a local file only the lane knows; a remote one is read in larger blocks than asked.
-            bytes_read = (
-                int(reply.header["bytes_read"]) if source.fd is not None else source.bytes_read
-            )
+            bytes_read = made.bytes_read if source.fd is not None else source.bytes_read
             requests = source.requests
-        artifacts = _store(entry, known.row, limits, reply)
-        header = reply.header
+        artifacts = _store(entry, keys, made, reply.payload)
         own_timings = {
             "fetch": (fetched - began) * 1e3,
-            "store": (time.perf_counter() - made) * 1e3,
+            "store": (time.perf_counter() - answered) * 1e3,
         }
         return replace(
             known,
             status=Status.OK,
-            engine=header["engine"],
-            engine_version=header["engine_version"],
-            fallback=header["fallback"],
-            warnings=tuple(header["warnings"]),
+            engine=made.engine,
+            engine_version=made.engine_version,
+            fallback=made.fallback,
+            warnings=tuple(made.warnings),
             artifacts=artifacts,
             bytes_read=bytes_read,
             requests=requests,
-            timings_ms=header["timings_ms"] | own_timings,
-            notes=header["notes"],
+            timings_ms=made.timings_ms | own_timings,
+            notes=made.notes,
         )
 
     def _watched(self, lane: Lane) -> "_InLane":
@@ -246,36 +246,30 @@ def _failed(known: Record, error: FarmError) -> Record:
     )
 
 
-def _store(entry: Entry, row: int, limits: Limits, reply: Reply) -> tuple[Artifact, ...]:
-    """Stores the pictures of a reply and says where they are.
-
-    The keys are the worker's own: a lane that a hostile file took over may lie about anything.
-    """
-    plans = make_plans(entry, row, None, limits=limits)
-    keys = {(plan.output, shot.index): shot.key for plan in plans for shot in plan.shots}
+def _store(
+    entry: Entry, keys: Mapping[tuple[int, int], str], made: Made, payload: bytes
+) -> tuple[Artifact, ...]:
+    """Stores the pictures and says where they are."""
     stored = []
     offset = 0
-    for made in reply.header["thumbnails"]:
-        output, index = made["output"], made["index"]
-        if (output, index) not in keys:
-            raise LaneCrashError(f"the decoder's process made a picture {output}/{index} unasked")
-        data = reply.payload[offset : offset + made["size_bytes"]]
+    for picture in made.thumbnails:
+        data = payload[offset : offset + picture.size_bytes]
         offset += len(data)
         sha256 = hashlib.sha256(data).hexdigest()
-        image_format = entry.outputs[output].format
-        uri = storage.join(entry.destination, keys[output, index])
+        image_format = entry.outputs[picture.output].format
+        uri = storage.join(entry.destination, keys[picture.output, picture.index])
         storage.put(uri, data, content_type=_CONTENT_TYPES[image_format], sha256=sha256)
         stored.append(
             Artifact(
                 uri=storage.redact(uri),
-                output=output,
-                index=index,
-                size_bytes=len(data),
+                output=picture.output,
+                index=picture.index,
+                size_bytes=picture.size_bytes,
                 sha256=sha256,
-                width=int(made["width"]),
-                height=int(made["height"]),
+                width=picture.width,
+                height=picture.height,
                 format=image_format.value,
-                pts_seconds=made["pts_seconds"],
+                pts_seconds=picture.pts_seconds,
             )
         )
     return tuple(stored)

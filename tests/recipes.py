@@ -8,10 +8,11 @@ from typing import Any
 from farm import storage
 from farm.dialects.native import parse_row
 from farm.errors import InvalidEntryError
-from farm.ledger import Ledger, Row
+from farm.ledger import Ledger
 from farm.plan import fingerprint, make_plans
 from farm.planner import Planner
 from farm.record import Artifact, Record, Status
+from farm.row import Row
 from farm.settings import Limits, Settings
 from farm.spec import Job
 

@@ -16,8 +16,9 @@ from farm.history import (
     rows_to_redo,
     totals,
 )
-from farm.ledger import Ledger, Pass, PassReason, PlanSeal, Row
+from farm.ledger import Ledger, Pass, PassReason, PlanSeal
 from farm.record import Artifact, Record, Status
+from farm.row import Row
 from tests.recipes import records_by_row
 
 OK, FAILED, QUARANTINED, DEFERRED = Status

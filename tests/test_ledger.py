@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from farm import storage
 from farm.errors import RunConflictError
-from farm.ledger import Ledger, Part, Pass, PassReason, PlanSeal, Row, ShardRef
+from farm.ledger import Ledger, Part, Pass, PassReason, PlanSeal, ShardRef
 from farm.record import Record, Status
+from farm.row import Row
 from tests.recipes import plan_rows
 
 JSON = st.recursive(

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from farm import planner as module
 from farm import storage
 from farm.errors import InvalidEntryError, InvalidManifestError, StoreUnavailableError
-from farm.ledger import Ledger, Part, Pass, PassReason, Row
+from farm.ledger import Ledger, Part, Pass, PassReason
 from farm.options import RunOptions
 from farm.planner import Planner, _cut_shards
 from farm.record import Status
+from farm.row import Row
 from farm.source_list import SourceList
 from tests.lanes import wait_until
 from tests.recipes import commit_all, make_job, plan_rows, write_manifest

@@ -6,8 +6,8 @@ import pytest
 
 from farm import storage
 from farm.errors import InvalidManifestError
-from farm.ledger import Row
 from farm.manifest import table
+from farm.row import Row
 from farm.source_list import SourceList
 from tests.recipes import write_manifest, write_source
 

@@ -5,5 +5,6 @@ imports what runs inside a lane.
 """
 
 from farm.isolation.lane import Lane, LanePool, Reply
+from farm.isolation.made import Made, made_of
 
-__all__ = ["Lane", "LanePool", "Reply"]
+__all__ = ["Lane", "LanePool", "Made", "Reply", "made_of"]

@@ -17,6 +17,7 @@ from farm.errors import (
     ClusterError,
     FarmError,
     LaneCrashError,
+    LaneError,
     LaneMemoryError,
     LaneTimeoutError,
     error_from,
@@ -82,7 +83,9 @@ class Lane:
             ) from None
         self.entries_done += 1
         if reply.header.get("op") == "error":
-            met = error_from(str(reply.header["code"]), str(reply.header["message"])[:1000])
+            # Half a character, which JSON can hold, has no place in a record.
+            message = str(reply.header["message"])[:1000].encode(errors="replace").decode()
+            met = error_from(str(reply.header["code"]), message)
             if isinstance(met, LaneMemoryError):
                 self.kill()
             raise met
@@ -171,8 +174,9 @@ class LanePool:
             try:
                 yield lane
             except BaseException as error:
-                # Anything but an answer leaves the conversation in an unknown place.
-                if not isinstance(error, FarmError):
+                # Anything but an answer leaves the conversation in an unknown place; a lane that
+                # lied is not asked again.
+                if not isinstance(error, FarmError) or isinstance(error, LaneError):
                     lane.kill()
                 raise
             finally:

@@ -299,6 +299,12 @@ class TestLies:
         asker.join(5)
         assert not asker.is_alive()
 
+    def test_half_a_character_does_not_reach_a_record(self, liar):
+        lane, theirs = liar
+        wire.send(theirs, {"op": "error", "code": "corrupt", "message": "a\ud800b"})
+        with pytest.raises(CorruptError, match=r"^a\?b$"):
+            lane.call({}, timeout_seconds=5)
+
     def test_an_error_that_nobody_knows_is_a_defect(self, liar):
         lane, theirs = liar
         wire.send(theirs, {"op": "error", "code": "no_such_code", "message": "x" * 5000})

@@ -1,0 +1,70 @@
+"""What a lane says that it made, checked before any of it is believed.
+
+A lane that a hostile file took over may say anything, also what no Parquet column can hold.
+"""
+
+from collections.abc import Container
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from farm.errors import LaneCrashError
+
+if TYPE_CHECKING:
+    from farm.isolation.lane import Reply
+
+# A bound on the length also refuses halves of characters, which UTF-8 has no bytes for.
+_Text = Annotated[str, Field(max_length=10_000)]
+_Int32 = Annotated[int, Field(ge=0, lt=1 << 31)]
+_Int64 = Annotated[int, Field(ge=0, lt=1 << 63)]
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True)
+
+
+class Picture(_Facts):
+    """One encoded picture of the payload: which one it is, its size and its moment."""
+
+    output: _Int32
+    index: _Int32
+    width: _Int32
+    height: _Int32
+    size_bytes: _Int64
+    pts_seconds: float | None
+
+
+class Made(_Facts):
+    """The facts of a lane's success; the pictures lie in the payload one after the other."""
+
+    thumbnails: list[Picture]
+    engine: _Text
+    engine_version: _Text
+    fallback: _Text | None
+    warnings: list[_Text]
+    notes: dict[_Text, Any]
+    timings_ms: dict[_Text, float]
+    bytes_read: _Int64
+
+
+def made_of(reply: "Reply", wanted: Container[tuple[int, int]]) -> Made:
+    """The facts of a reply that has none but `wanted` pictures, by output and index, each once.
+
+    Raises LaneCrashError where it cannot be true.
+    """
+    try:
+        made = Made.model_validate(reply.header)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))
+        raise LaneCrashError(f"the decoder's process gave an impossible answer: {place}") from None
+    seen = set()
+    for picture in made.thumbnails:
+        name = (picture.output, picture.index)
+        if name in seen or name not in wanted:
+            raise LaneCrashError(
+                f"the decoder's process made picture {name[1]} of output {name[0]} unasked"
+            )
+        seen.add(name)
+    if sum(picture.size_bytes for picture in made.thumbnails) != len(reply.payload):
+        raise LaneCrashError("the decoder's process gave an impossible answer: size_bytes")
+    return made
