@@ -73,8 +73,17 @@ class Worker:
         """Carries out one attempt at a shard, for the `farm run` that is called `run`.
 
         With `is_final` it commits even where the environment seems to be the cause of most
-        failures. Raises a StoreError or RunError where the ledger itself cannot be used.
+        failures. A store that fails the ledger itself blocks it in any case. Raises the FarmError
+        of a ledger that is unusable for another cause.
         """
+        try:
+            return self._attempt(ref, run, is_final)
+        except FarmError as error:
+            if not error.environment and not isinstance(error, StoreError):
+                raise
+            return _blocked(Summary(ref.name, committed=False, worker=self.name), error)
+
+    def _attempt(self, ref: ShardRef, run: str, is_final: bool) -> Summary:
         started = time.monotonic()
         ledger = Ledger(ref.ledger, storage)
         if ledger.is_committed(ref):
@@ -93,10 +102,7 @@ class Worker:
         )
         if walk.blocked_by is not None:
             return _blocked(summary, walk.blocked_by)
-        try:
-            committed = ledger.commit(ref, records)
-        except StoreError as error:
-            return _blocked(summary, error)
+        committed = ledger.commit(ref, records)
         return replace(summary, committed=committed, was_done=not committed)
 
 

@@ -1,0 +1,196 @@
+"""The worker: one attempt at a shard ends in one commit, a cause from outside, or nothing."""
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from farm import storage, worker
+from farm.errors import (
+    DiskFullError,
+    RunConflictError,
+    SourceDeniedError,
+    SourceUnavailableError,
+    StoreDeniedError,
+)
+from farm.history import final_records
+from farm.ledger import Ledger
+from farm.options import RunOptions
+from farm.passes import Passes
+from farm.record import Status
+from farm.settings import Settings
+from farm.worker import Worker
+from tests.lanes import shared_pool
+from tests.recipes import make_job, make_ledger, records_by_row, write_manifest, write_source
+
+
+@pytest.fixture
+def one(monkeypatch):
+    """A worker over the shared lanes."""
+    monkeypatch.setattr(worker, "LanePool", lambda **_: shared_pool())
+    return Worker(Settings())
+
+
+@pytest.fixture
+def ref(tmp_path):
+    return planned(tmp_path, [{}, {"seed": 1}, {"fault": "error"}])
+
+
+def planned(folder, recipes, **settings):
+    """The only shard of a planned job over these recipes."""
+    for number, values in enumerate(recipes, 1):
+        write_source(folder / f"{number}.syn", **values)
+    rows = ({"source": f"{number}.syn"} for number in range(1, len(recipes) + 1))
+    write_manifest(folder / "list.jsonl", rows)
+    ledger = make_ledger(folder)
+    planner = Passes(ledger, make_job(folder, settings=settings), RunOptions()).next_planner()
+    ((part, _),) = planner.plan()
+    (ref,) = ledger.shards(1, [part])
+    return ref
+
+
+def records(ref):
+    return records_by_row(final_records(Ledger(ref.ledger, storage)))
+
+
+def attempt(one, ref, *, run="run", is_final=False):
+    return one.run_shard(ref, run=run, is_final=is_final)
+
+
+class TestAttempt:
+    def test_its_records_are_committed_and_summed_up(self, one, ref):
+        summary = attempt(one, ref)
+        found = records(ref)
+        assert summary.name == "000000-0000"
+        assert (summary.committed, summary.was_done, summary.blocked_by) == (True, False, None)
+        assert summary.counts == {"ok": 2, "failed": 1}
+        assert summary.codes == {"corrupt": 1}
+        assert (summary.entries, summary.pictures) == (3, 2)
+        assert summary.bytes_read == sum(record.bytes_read for record in found.values())
+        assert summary.bytes_written == sum(
+            artifact.size_bytes for record in found.values() for artifact in record.artifacts
+        )
+        assert summary.seconds > 0
+        assert summary.worker == one.name == found[1].worker
+
+    def test_a_committed_shard_is_not_touched_again(self, one, ref, monkeypatch):
+        attempt(one, ref)
+        monkeypatch.setattr(Ledger, "read_shard", None)
+        summary = attempt(one, ref)
+        assert (summary.committed, summary.was_done, summary.entries) == (False, True, 0)
+
+    def test_of_two_at_once_one_commits(self, one, tmp_path):
+        ref = planned(tmp_path, [{}] * 6)
+        together = threading.Barrier(2)
+
+        def race(_):
+            together.wait()
+            return attempt(one, ref)
+
+        with ThreadPoolExecutor(2) as executor:
+            summaries = list(executor.map(race, range(2)))
+        assert sorted(summary.committed for summary in summaries) == [False, True]
+        assert sorted(summary.was_done for summary in summaries) == [False, True]
+        assert len(records(ref)) == 6
+
+    def test_a_summary_is_small(self, one, tmp_path):
+        ref = planned(tmp_path, [{"fault": "error"}] * 16)
+        assert len(repr(attempt(one, ref))) < 1000
+
+
+class TestCausesFromOutside:
+    @pytest.fixture
+    def denied(self, monkeypatch):
+        def open_source(uri, **_):
+            raise SourceDeniedError(f"cannot read {uri!r}: HTTP 403 Forbidden")
+
+        monkeypatch.setattr(storage, "open_source", open_source)
+
+    def test_a_shard_that_is_given_up_is_not_committed(self, one, ref, denied):
+        summary = attempt(one, ref)
+        assert summary.blocked_by == "source_denied"
+        assert "HTTP 403" in summary.blocked_message
+        assert (summary.committed, summary.was_done, summary.entries) == (False, False, 0)
+        assert not Ledger(ref.ledger, storage).is_committed(ref)
+
+    def test_for_good_it_is_committed_as_failed_and_may_be_retried(self, one, ref, denied):
+        summary = attempt(one, ref, is_final=True)
+        assert (summary.committed, summary.counts) == (True, {"failed": 3})
+        assert {(each.status, each.retryable) for each in records(ref).values()} == {
+            (Status.FAILED, True)
+        }
+
+    def test_it_ends_well_when_the_cause_is_gone(self, one, tmp_path, monkeypatch):
+        ref = planned(tmp_path, [{}] * 6)
+        with monkeypatch.context() as patch:
+            patch.setattr(storage, "put", failing(DiskFullError("no space left")))
+            assert attempt(one, ref).blocked_by == "disk_full"
+        assert attempt(one, ref).counts == {"ok": 6}
+
+    @pytest.mark.parametrize("error", [DiskFullError("full"), StoreDeniedError("HTTP 403")])
+    def test_a_commit_that_cannot_be_stored_is_one(self, one, ref, monkeypatch, error):
+        with monkeypatch.context() as patch:
+            patch.setattr(storage, "put_new", failing(error))
+            summary = attempt(one, ref)
+        assert (summary.blocked_by, summary.committed) == (error.code, False)
+        assert summary.entries == 0
+        assert attempt(one, ref).committed
+
+    def test_a_ledger_that_cannot_be_read_is_one(self, one, ref, monkeypatch):
+        with monkeypatch.context() as patch:
+            patch.setattr(storage, "get", failing(SourceUnavailableError("HTTP 503")))
+            summary = attempt(one, ref)
+        assert (summary.blocked_by, summary.committed) == ("source_unavailable", False)
+        assert attempt(one, ref).committed
+
+
+def failing(error):
+    def fail(*_, **__):
+        raise error
+
+    return fail
+
+
+def test_a_ledger_of_a_newer_farm_is_the_runs_affair(one, ref, monkeypatch):
+    worker._job.cache_clear()
+    path = storage.join(ref.ledger, "pass-0001/pass.json")
+    storage.put(path, storage.get(path).replace(b'"schema_version": 1', b'"schema_version": 9'))
+    with pytest.raises(RunConflictError, match="ledger schema 9"):
+        attempt(one, ref)
+
+
+class TestDrain:
+    def test_it_ends_the_shards_of_its_run(self, one, ref):
+        one.drain("run")
+        summary = attempt(one, ref)
+        assert (summary.committed, summary.counts) == (True, {"deferred": 3})
+
+    def test_it_is_no_affair_of_another_run(self, one, ref):
+        one.drain("another")
+        assert attempt(one, ref).counts == {"ok": 2, "failed": 1}
+
+    def test_asked_for_twice_the_clock_runs_from_the_first(self, one):
+        one.drain("run")
+        began = one._drains["run"]
+        one.drain("run")
+        assert one._drains["run"] == began
+
+
+def test_it_has_as_many_lanes_as_cores_unless_told(monkeypatch):
+    asked = []
+    monkeypatch.setattr(worker, "LanePool", lambda **settings: asked.append(settings["lanes"]))
+    monkeypatch.setattr(worker, "usable_cores", lambda: 5)
+    Worker(Settings())
+    Worker(Settings(lanes=3))
+    assert asked == [5, 3]
+
+
+def test_it_loads_no_codec_and_no_tensors():
+    script = (
+        "import sys, farm.worker, farm.storage.local, farm.ledger; "
+        "loaded = {'torch', 'PIL', 'av', 'decord', 'kernels', 'farm.pipeline'} & set(sys.modules); "
+        "assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
