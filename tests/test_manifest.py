@@ -8,6 +8,8 @@ import re
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -172,6 +174,17 @@ class TestParquet:
         )
         data = parquet({"source": sources})  # type: ignore[dict-item]
         assert [row.fields for row in read(data)] == [{"source": "ok"}, None, {"source": "z"}]
+
+    @pytest.mark.parametrize(
+        ("cell", "kind"),
+        [(datetime(2026, 1, 1), "datetime"), (Decimal("3"), "Decimal"), ([{"a": b"x"}], "list")],
+    )
+    def test_a_cell_that_no_plan_can_keep_fails_its_row(self, cell: Any, kind: str) -> None:
+        rows = read(parquet({"source": ["a", "b"], "size": [None, cell]}))
+        assert rows[0] == Row(1, {"source": "a"})
+        assert rows[1].fields is None
+        assert rows[1].error is not None
+        assert re.fullmatch(rf"size: expected text, numbers.*; received {kind}", rows[1].error)
 
     @pytest.mark.parametrize("data", [b"PAR1", b"PAR1" * 100, b"PAR1\xff\xff\xff\x7fPAR1"])
     def test_a_damaged_file(self, data: bytes) -> None:

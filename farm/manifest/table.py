@@ -186,7 +186,22 @@ def _rows(batch: Any, before: int) -> Iterator[Row]:
         return
     for number, cells in enumerate(rows, before + 1):
         filled = {name: _filled(cell) for name, cell in cells.items() if cell is not None}
-        yield Row(number, filled)
+        odd = next((name for name, cell in filled.items() if not _is_plain(cell)), None)
+        if odd is None:
+            yield Row(number, filled)
+        else:
+            kind = type(filled[odd]).__name__
+            reason = f"{odd}: expected text, numbers, lists or structs of them; received {kind}"
+            yield Row(number, None, reason)
+
+
+def _is_plain(cell: Any) -> bool:
+    """Whether JSON, in which plans are kept, can say it: not so for times, decimals and bytes."""
+    if isinstance(cell, dict):
+        return all(map(_is_plain, cell.values()))
+    if isinstance(cell, list):
+        return all(map(_is_plain, cell))
+    return cell is None or isinstance(cell, str | int | float)
 
 
 def _filled(cell: Any) -> Any:
