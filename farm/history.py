@@ -11,6 +11,9 @@ from farm.ledger import Ledger, Pass, PassReason
 from farm.record import Record, Status
 from farm.row import Row
 
+FAILURES = (Status.FAILED, Status.QUARANTINED)
+"""What a retry takes up."""
+
 _DERIVED = (PassReason.RETRY, PassReason.DEFERRED)
 
 

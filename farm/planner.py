@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from farm.dialects.native import parse_row
 from farm.errors import InvalidEntryError, InvalidManifestError
-from farm.history import done_fingerprints, rows_to_redo
+from farm.history import FAILURES, done_fingerprints, rows_to_redo
 from farm.ledger import Ledger, Part, Pass, PassReason, PlanSeal, ShardRef
 from farm.options import RunOptions
 from farm.plan import fingerprint
@@ -103,8 +103,7 @@ class Planner:
     def _rows(self) -> Iterator[Row]:
         match self._pass.reason:
             case PassReason.RETRY:
-                redo = (Status.FAILED, Status.QUARANTINED)
-                return rows_to_redo(self.ledger, self.number, redo)
+                return rows_to_redo(self.ledger, self.number, FAILURES)
             case PassReason.DEFERRED:
                 return rows_to_redo(self.ledger, self.number, (Status.DEFERRED,))
             case PassReason.NEW | PassReason.FORCED:

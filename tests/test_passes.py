@@ -117,6 +117,11 @@ class TestRetry:
         run(folder, [BAD])
         assert run(folder) == []
 
+    def test_without_any_failure_there_is_nothing_to_do(self, folder):
+        run(folder)
+        assert run(folder, retry_failed=True) == []
+        assert len(make_ledger(folder).passes()) == 1
+
     def test_it_takes_up_what_failed(self, folder):
         run(folder, [BAD])
         assert run(folder, [{4: Status.FAILED}], retry_failed=True) == [(RETRY, [2, 4])]
