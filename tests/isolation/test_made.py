@@ -1,0 +1,54 @@
+"""What a lane says that it made is believed only where it can be true."""
+
+import pytest
+
+from farm.errors import LaneCrashError
+from farm.isolation import Reply, made_of
+
+PICTURE = {"output": 0, "index": 1, "width": 4, "height": 2, "size_bytes": 3, "pts_seconds": None}
+HEADER = {
+    "op": "made",
+    "thumbnails": [PICTURE],
+    "engine": "synthetic",
+    "engine_version": "1",
+    "fallback": None,
+    "warnings": ["odd"],
+    "notes": {"frames_decoded": 1},
+    "timings_ms": {"decode": 1},
+    "bytes_read": 9,
+}
+WANTED = {(0, 1), (0, 2)}
+
+
+def test_what_can_be_true_is_taken_over():
+    made = made_of(Reply(HEADER, b"png"), WANTED)
+    assert made.thumbnails[0].model_dump() == PICTURE
+    assert made.model_dump(exclude={"thumbnails"}) == {
+        name: HEADER[name] for name in HEADER if name not in ("op", "thumbnails")
+    }
+
+
+def test_a_video_that_gives_fewer_pictures_than_asked_for_is_fine():
+    assert made_of(Reply(HEADER | {"thumbnails": []}, b""), WANTED).thumbnails == []
+
+
+@pytest.mark.parametrize(
+    ("pictures", "payload", "message"),
+    [
+        ([PICTURE | {"index": 3}], b"png", "picture 3 of output 0 unasked"),
+        ([PICTURE, PICTURE], b"pngpng", "picture 1 of output 0 unasked"),
+        ([PICTURE], b"pn", "impossible answer: size_bytes"),
+        ([PICTURE | {"width": -1}], b"png", r"impossible answer: thumbnails\.0\.width"),
+        ([PICTURE | {"size_bytes": True}], b"png", r"thumbnails\.0\.size_bytes"),
+    ],
+)
+def test_pictures_that_cannot_be(pictures, payload, message):
+    with pytest.raises(LaneCrashError, match=message):
+        made_of(Reply(HEADER | {"thumbnails": pictures}, payload), WANTED)
+
+
+@pytest.mark.parametrize("name", [name for name in HEADER if name != "op"])
+def test_every_fact_is_needed_and_has_its_type(name):
+    for header in (HEADER | {name: object()}, {k: v for k, v in HEADER.items() if k != name}):
+        with pytest.raises(LaneCrashError, match=f"impossible answer: {name}"):
+            made_of(Reply(header, b"png"), WANTED)
