@@ -1,17 +1,24 @@
 """What became of a job's entries, over all passes that took them up."""
 
 import collections
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from farm import storage
+from farm.dialects.native import parse_row
+from farm.errors import InvalidEntryError, LimitError
 from farm.ledger import Ledger, Pass, PassReason
+from farm.plan import make_plans
 from farm.record import Record, Status
 from farm.row import Row
+from farm.spec import Job
 
-FAILURES = (Status.FAILED, Status.QUARANTINED)
+# Not those in quarantine: what ended two lanes is not tried again unchanged.
+RETRIED = (Status.FAILED,)
 """What a retry takes up."""
 
 _DERIVED = (PassReason.RETRY, PassReason.DEFERRED)
@@ -100,13 +107,30 @@ def done_fingerprints(ledger: Ledger, before: int) -> set[bytes]:
         stored: set[str] = set()
         for table in ledger.tables(number, ["status", "fingerprint", "artifacts"]):
             for row in table.filter(pc.equal(table["status"], Status.OK.value)).to_pylist():
-                keys = {artifact["uri"] for artifact in row["artifacts"]}
-                if newer.isdisjoint(keys):
+                uris = {artifact["uri"] for artifact in row["artifacts"]}
+                if newer.isdisjoint(uris):
                     done.add(bytes.fromhex(row["fingerprint"]))
                 if number > 1:
-                    stored |= keys
+                    stored |= uris
         newer |= stored
+        if ledger.deferred(number) is None:
+            newer.update(_perhaps_stored(ledger, number))
     return done
+
+
+def _perhaps_stored(ledger: Ledger, number: int) -> Iterator[str]:
+    """The pictures that a pass which was never finished may have stored without a record."""
+    committed = ledger.committed(number)
+    refs = ledger.shards(number, ledger.parts(number))
+    open_refs = [ref for ref in refs if ref.name not in committed]
+    for ref in open_refs:
+        job = Job.model_validate(ledger.read_pass(number).job)
+        for row in ledger.read_shard(ref):
+            with contextlib.suppress(InvalidEntryError, LimitError):
+                entry = parse_row(row.fields or {}, number=row.number, job=job)
+                for plan in make_plans(entry, row.number, None, limits=job.settings.limits):
+                    for shot in plan.shots:
+                        yield storage.redact(storage.join(entry.destination, shot.key))
 
 
 def rows_to_redo(ledger: Ledger, before: int, statuses: tuple[Status, ...]) -> Iterator[Row]:

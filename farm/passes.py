@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import farm
-from farm.history import FAILURES, chain, rows_to_redo
+from farm.history import RETRIED, chain, rows_to_redo
 from farm.ledger import Ledger, Pass, PassReason
 from farm.options import RunOptions
 from farm.planner import Planner
@@ -51,7 +51,7 @@ class Passes:
             return self._derived(last, PassReason.DEFERRED, deferred)
         if self._retry:
             self._retry = False
-            if next(rows_to_redo(self._ledger, last.number + 1, FAILURES), None) is not None:
+            if next(rows_to_redo(self._ledger, last.number + 1, RETRIED), None) is not None:
                 return self._derived(last, PassReason.RETRY, 0)
         return None
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from farm.dialects.native import parse_row
 from farm.errors import InvalidEntryError, InvalidManifestError
-from farm.history import FAILURES, done_fingerprints, rows_to_redo
+from farm.history import RETRIED, done_fingerprints, rows_to_redo
 from farm.ledger import Ledger, Part, Pass, PassReason, PlanSeal, ShardRef
 from farm.options import RunOptions
 from farm.plan import fingerprint
@@ -40,7 +40,7 @@ class Planner:
             PassReason.NEW: "all entries",
             PassReason.CHANGED: "the manifest or the outputs changed: what is not done yet",
             PassReason.FORCED: "all entries once more",
-            PassReason.RETRY: "the entries that failed",
+            PassReason.RETRY: "the entries that failed, without those in quarantine",
             PassReason.DEFERRED: "the entries that were left for later",
         }
         return f"pass {self.number}: {what[self._pass.reason]}"
@@ -103,7 +103,7 @@ class Planner:
     def _rows(self) -> Iterator[Row]:
         match self._pass.reason:
             case PassReason.RETRY:
-                return rows_to_redo(self.ledger, self.number, FAILURES)
+                return rows_to_redo(self.ledger, self.number, RETRIED)
             case PassReason.DEFERRED:
                 return rows_to_redo(self.ledger, self.number, (Status.DEFERRED,))
             case PassReason.NEW | PassReason.FORCED:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from farm.breaker import Breaker
 from farm.cluster import Cluster, Outcome, OutcomeKind
-from farm.errors import RunError
+from farm.errors import RunError, SourceError, StoreError
 from farm.history import Totals, totals
 from farm.ledger import Ledger, ShardRef
 from farm.options import RunOptions
@@ -23,6 +23,7 @@ _EXTRA_SHARDS = 2
 _MOST_ATTEMPTS = 5
 _POLL_SECONDS = 0.5
 _RATE_WINDOW_SECONDS = 60.0
+_DRAIN_MARGIN_SECONDS = 30.0
 
 
 class RunState(StrEnum):
@@ -110,7 +111,7 @@ def run_job(
             if state is not RunState.DONE:
                 break
             planner.finish()
-    except RunError as error:
+    except (RunError, SourceError, StoreError) as error:
         state, reason = RunState.FAILED, f"{error.code}: {error}"
     finally:
         if opened is not None:
@@ -157,7 +158,7 @@ class _PassWalk:
         self._breaker = Breaker(planner.job.settings.pause_seconds)
         self._progress = Progress(None, 0, 0, 0, 0.0, None, 0, planner.number)
         self._recent: collections.deque[tuple[float, int]] = collections.deque()
-        self._drained = False
+        self._draining_since: float | None = None
 
     def run(self) -> tuple[RunState, str]:
         """Works until the pass is done, paused, drained or failed."""
@@ -165,24 +166,34 @@ class _PassWalk:
             while True:
                 self._todo.extend(planned.take())
                 self._fill_window()
-                if not self._in_flight and (end := self._end(planned.is_complete())):
+                if self._is_quiet() and (end := self._end(planned.is_complete())):
                     return end
                 outcome = self._cluster.next_outcome(_POLL_SECONDS)
                 if outcome is not None:
                     self._settle(outcome)
                 self._tell(planned.rows())
-                if self._stop.is_requested() and not self._drained:
-                    self._drained = True
-                    self._observer.noticed(
-                        "draining: entries under way are finished, no new ones begin"
-                    )
-                    self._cluster.drain()
+                if self._stop.is_requested() or self._too_many_failures():
+                    self._drain()
+
+    def _drain(self) -> None:
+        if self._draining_since is None:
+            self._draining_since = time.monotonic()
+            self._observer.noticed("draining: entries under way are finished, no new ones begin")
+            self._cluster.drain()
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing is under way, or nothing that a drain would still wait for."""
+        if not self._in_flight:
+            return True
+        since = self._draining_since
+        patience = self._planner.job.settings.drain_seconds + _DRAIN_MARGIN_SECONDS
+        return since is not None and time.monotonic() - since > patience
 
     def _end(self, is_planned: bool) -> tuple[RunState, str] | None:
-        if self._drained:
-            return RunState.PAUSED, "stopped by a signal; the same command goes on"
         if self._too_many_failures():
             return RunState.FAILED, f"more than {self._options.max_failures} entries failed"
+        if self._draining_since is not None:
+            return RunState.PAUSED, "stopped by a signal; the same command goes on"
         if self._breaker.is_exhausted():
             return RunState.PAUSED, self._breaker.reason
         if is_planned and not self._todo and not self._breaker.aside:
@@ -190,7 +201,7 @@ class _PassWalk:
         return None
 
     def _fill_window(self) -> None:
-        if self._drained or self._too_many_failures() or self._breaker.is_exhausted():
+        if self._draining_since is not None or self._breaker.is_exhausted():
             return
         if self._breaker.paused_since is not None:
             if not self._in_flight and time.monotonic() >= self._breaker.probe_after:
@@ -217,7 +228,8 @@ class _PassWalk:
             case OutcomeKind.BLOCKED:
                 # Waiting for better times is no attempt at the shard.
                 self._attempts[outcome.ref] -= 1
-                self._give_up(outcome)
+                if self._draining_since is None:
+                    self._give_up(outcome)
             case OutcomeKind.FAILED | OutcomeKind.LOST:
                 self._again(outcome)
 

@@ -130,7 +130,7 @@ class ShardWalk:
         if isinstance(second, LaneError):
             if self._drain_started() is not None:
                 return _deferred(row)
-            return replace(record, status=Status.QUARANTINED, attempts=2)
+            return replace(record, status=Status.QUARANTINED, attempts=2, retryable=False)
         note = {"first_attempt": f"{first.code}: {first}"[:_MESSAGE_CHARACTERS]}
         return replace(record, attempts=2, notes=record.notes | note)
 

@@ -39,7 +39,7 @@ def run(folder, statuses=None, *, job=None, interrupted=False, **options):
 
 
 ALL = [1, 2, 3, 4, 5, 6]
-BAD = {2: Status.FAILED, 4: Status.QUARANTINED}
+BAD = {2: Status.FAILED, 4: Status.FAILED}
 
 
 def test_a_new_job_walks_all_rows(folder):
@@ -126,6 +126,10 @@ class TestRetry:
         run(folder, [BAD])
         assert run(folder, [{4: Status.FAILED}], retry_failed=True) == [(RETRY, [2, 4])]
         assert run(folder, retry_failed=True) == [(RETRY, [4])]
+
+    def test_it_leaves_out_what_is_in_quarantine(self, folder):
+        run(folder, [{2: Status.FAILED, 4: Status.QUARANTINED}])
+        assert run(folder, retry_failed=True) == [(RETRY, [2])]
 
     def test_it_is_made_once_by_a_command_though_entries_fail_again(self, folder):
         run(folder, [BAD])

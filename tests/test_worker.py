@@ -162,10 +162,10 @@ def test_a_ledger_of_a_newer_farm_is_the_runs_affair(one, ref, monkeypatch):
 
 
 class TestDrain:
-    def test_it_ends_the_shards_of_its_run(self, one, ref):
+    def test_it_leaves_the_shards_of_its_run_as_they_are(self, one, ref):
         one.drain("run")
         summary = attempt(one, ref)
-        assert (summary.committed, summary.counts) == (True, {"deferred": 3})
+        assert (summary.committed, summary.blocked_by, summary.counts) == (False, "drain", {})
 
     def test_it_is_no_affair_of_another_run(self, one, ref):
         one.drain("another")

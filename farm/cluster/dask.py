@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
@@ -30,7 +31,7 @@ from farm.settings import Settings
 from farm.worker import Summary, Worker
 
 _SLOT = "farm-slot"
-_FIRST_SLOT_SECONDS = 180.0
+_NO_SLOT_SECONDS = 180.0
 _LOOK_SECONDS = 2.0
 _HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -70,6 +71,7 @@ class DaskCluster:
         self._attempts: dict[str, _Attempt] = {}
         self._ready: list[str] = []
         self._looked = 0.0
+        self._seen_ready = time.monotonic()
         self._unplaced: set[str] = set()
         self._serial = itertools.count(1)
         # Set for the life of the embedded cluster: its nannies hand it to workers they restart.
@@ -90,12 +92,12 @@ class DaskCluster:
         self._await_first_slot()
 
     def _await_first_slot(self) -> None:
-        deadline = time.monotonic() + _FIRST_SLOT_SECONDS
+        deadline = time.monotonic() + _NO_SLOT_SECONDS
         while self.slots() == 0:
             if time.monotonic() > deadline:
                 self.close()
                 raise ClusterError(
-                    f"no worker was ready within {_FIRST_SLOT_SECONDS:g} s: expected at least one "
+                    f"no worker was ready within {_NO_SLOT_SECONDS:g} s: expected at least one "
                     "worker with thumbfarm installed; see the workers' logs"
                 )
             time.sleep(0.1)
@@ -121,6 +123,10 @@ class DaskCluster:
         workers = identity["workers"].items()
         self._ready = [address for address, facts in workers if _SLOT in facts["resources"]]
         self._looked = time.monotonic()
+        if self._ready:
+            self._seen_ready = self._looked
+        elif self._looked - self._seen_ready > _NO_SLOT_SECONDS:
+            raise ClusterError(f"no worker has had lanes for {_NO_SLOT_SECONDS:g} s")
         placed = {str(key) for keys in processing.values() for key in keys}
         is_anyone_idle = any(not processing.get(address) for address in self._ready)
         unplaced = {key for key in list(self._attempts) if key not in placed and is_anyone_idle}
@@ -211,6 +217,8 @@ def _signals_held() -> Iterator[None]:
 
 
 def _embed(workers: int) -> LocalCluster:
+    # Started while no signal is held: it would let go of them in the thread that needs it first.
+    resource_tracker.ensure_running()
     with _signals_held():
         return LocalCluster(
             n_workers=workers,

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from farm.errors import InvalidEntryError
 from farm.spec import Entry, Job, ThumbnailSpec, explain
-from farm.template import check_template, default_id
+from farm.template import check_template, default_id, placeholders
 
 ENTRY_COLUMNS = tuple(Entry.model_fields)
 OUTPUT_COLUMNS = tuple(ThumbnailSpec.model_fields)
@@ -62,12 +62,13 @@ def _entry(values: Mapping[str, object], job: Job) -> Entry:
         raise ValueError("destination: expected in the row or in the job; received none")
     fields["outputs"] = _outputs(values, job)
     entry = Entry.model_validate(fields)
+    is_own = entry.outputs != job.outputs
     for output, spec in enumerate(entry.outputs):
         if spec.filename is not None:
-            _check_filename(spec.filename, output)
+            _check_filename(spec.filename, output, is_own=is_own)
     if entry.id is not None:
         return entry
-    own = None if entry.outputs == job.outputs else _canonical(entry.outputs)
+    own = _canonical(entry.outputs) if is_own else None
     return entry.model_copy(update={"id": default_id(entry.source, own)})
 
 
@@ -90,9 +91,10 @@ def _overridden(spec: ThumbnailSpec, flat: Mapping[str, object]) -> ThumbnailSpe
     return ThumbnailSpec.model_validate({**kept, **flat})
 
 
-def _check_filename(filename: str, output: int) -> None:
+def _check_filename(filename: str, output: int, *, is_own: bool) -> None:
     try:
-        check_template(filename, several=False)
+        # What a row calls its own pictures is its affair, unless it is made from its source's name.
+        check_template(filename, several=is_own and bool(placeholders(filename) & {"stem", "tag"}))
     except ValueError as error:
         raise ValueError(f"outputs[{output}].filename: {error}") from None
 

@@ -198,7 +198,7 @@ def media_info(opened: Opened, source: Source, *, format_name: str, limits: Limi
     if opened.demuxer == "mov":
         orientation = track_orientation(source.file, source.size_bytes, stream.id)
     if not duration:
-        warnings.append("unknown_duration")
+        warnings.append("duration_unknown")
     return MediaInfo(
         kind=MediaKind.VIDEO,
         format=format_name,

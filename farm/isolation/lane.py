@@ -15,7 +15,9 @@ from typing import Any
 
 from farm.errors import (
     ClusterError,
+    EngineUnavailableError,
     FarmError,
+    InternalError,
     LaneCrashError,
     LaneError,
     LaneMemoryError,
@@ -88,6 +90,9 @@ class Lane:
             met = error_from(str(reply.header["code"]), message)
             if isinstance(met, LaneMemoryError):
                 self.kill()
+            if met.environment and not isinstance(met, EngineUnavailableError):
+                # A lane reaches no store: it may not pause the run by blaming one.
+                raise InternalError(message)
             raise met
         return reply
 

@@ -447,7 +447,7 @@ def test_unknown_duration_is_said():
         make(Clip(container="matroska", container_options={"live": "1"})), "matroska"
     ).info
     assert info.duration_seconds == 0
-    assert info.warnings == ("unknown_duration",)
+    assert info.warnings == ("duration_unknown",)
 
 
 def with_cover(data: bytes) -> bytes:
