@@ -217,7 +217,7 @@ class TestForms:
             (b"id,source\n1,a\n", {"id": "1", "source": "a"}),
             (b"photos/a.jpg\n", {"source": "photos/a.jpg"}),
             (parquet({"source": ["a"]}), {"source": "a"}),
-            (gzip.compress(b"id,source\n1,a\n"), {"id": "1", "source": "a"}),
+            (gzip.compress(b"id,source\n1,a\n", mtime=0), {"id": "1", "source": "a"}),
         ],
     )
     @pytest.mark.parametrize("name", ["manifest", "https://host/manifest?sig=x.csv"])
