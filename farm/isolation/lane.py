@@ -1,25 +1,19 @@
-"""The worker's side of lanes: lease one, send it an entry, keep its clock, bury it when it dies."""
+"""The worker's side of one lane: send it an entry, keep its clock, bury it when it dies."""
 
 import contextlib
 import os
-import queue
 import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from farm.errors import (
-    ClusterError,
     EngineUnavailableError,
     FarmError,
     InternalError,
     LaneCrashError,
-    LaneError,
     LaneMemoryError,
     LaneTimeoutError,
     error_from,
@@ -28,13 +22,8 @@ from farm.isolation import wire
 
 ReadAt = Callable[[int, int], bytes]
 
-_START_SECONDS = 120.0
 _EXIT_SECONDS = 5.0
 _MAX_READ_BYTES = 64 << 20
-# One thread each: lanes are the parallelism, and a thread pool would not survive the fork.
-_SINGLE_THREADED = dict.fromkeys(
-    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +34,17 @@ class Reply:
     payload: bytes
 
 
+class Parent(Protocol):
+    """What a lane's handle needs of the process that forked it."""
+
+    def exit_code(self, pid: int, *, wait_seconds: float) -> int | None:
+        """The exit code of a lane (minus the signal that killed it), None where it still runs."""
+
+
 class Lane:
     """One isolated process that works on one entry at a time."""
 
-    def __init__(self, pid: int, sock: socket.socket, zygote: "_Zygote") -> None:
+    def __init__(self, pid: int, sock: socket.socket, zygote: Parent) -> None:
         self.pid = pid
         self.entries_done = 0
         self.is_alive = True
@@ -154,152 +150,3 @@ def _read(read_at: ReadAt | None, header: dict[str, Any]) -> bytes:
     ):
         raise ValueError(f"read of {length!r} bytes at {offset!r}")
     return read_at(offset, length)
-
-
-class LanePool:
-    """As many lanes as may work at once, made when needed and replaced when used up.
-
-    Thread-safe. `close` ends all of them; they also end by themselves when this process dies.
-    """
-
-    def __init__(self, *, lanes: int, lane_memory_bytes: int, lane_entries: int) -> None:
-        self.lanes = lanes
-        self._lane_memory_bytes = lane_memory_bytes
-        self._lane_entries = lane_entries
-        self._slots = threading.BoundedSemaphore(lanes)
-        self._lock = threading.Lock()
-        self._idle: list[Lane] = []
-        self._zygote = _Zygote(lane_memory_bytes)
-
-    @contextlib.contextmanager
-    def lease(self, *, fresh: bool = False) -> Iterator[Lane]:
-        """Lends a lane, waiting until one is free; a `fresh` one has seen no other entry."""
-        with self._slots:
-            lane = self._take(fresh)
-            try:
-                yield lane
-            except BaseException as error:
-                # Anything but an answer leaves the conversation in an unknown place; a lane that
-                # lied is not asked again.
-                if not isinstance(error, FarmError) or isinstance(error, LaneError):
-                    lane.kill()
-                raise
-            finally:
-                if lane.is_alive and lane.entries_done < self._lane_entries:
-                    with self._lock:
-                        self._idle.append(lane)
-                else:
-                    lane.close()
-
-    def _take(self, fresh: bool) -> Lane:
-        with self._lock:
-            if not self._zygote.is_alive:
-                # Its lanes died with it.
-                self._close_idle()
-                self._zygote.close()
-                self._zygote = _Zygote(self._lane_memory_bytes)
-            if self._idle and not fresh:
-                return self._idle.pop()
-            if self._idle:
-                # A lane more than slots would be a memory budget more than promised.
-                self._idle.pop(0).close()
-            zygote = self._zygote
-        return zygote.fork()
-
-    def close(self) -> None:
-        """Ends all lanes and the zygote."""
-        with self._lock:
-            self._close_idle()
-            self._zygote.close()
-
-    def _close_idle(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
-
-
-class _Zygote:
-    """The handle on one zygote process."""
-
-    def __init__(self, lane_memory_bytes: int) -> None:
-        self._control, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-P", "-m", "farm.isolation"]
-            self._process = subprocess.Popen(
-                [*command, str(theirs.fileno()), str(lane_memory_bytes)],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                # An own session: a Ctrl-C at the terminal is the run's to answer, not the lanes'.
-                start_new_session=True,
-                env={**os.environ, **_SINGLE_THREADED},
-            )
-        self.is_alive = True
-        self._fork_lock = threading.Lock()
-        self._forked: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        self._exit_codes: dict[int, int] = {}
-        self._exited = threading.Condition()
-        self._await_ready()
-        self._listener = threading.Thread(target=self._listen, name="farm-zygote", daemon=True)
-        self._listener.start()
-
-    def _await_ready(self) -> None:
-        try:
-            wire.receive(self._control, deadline=time.monotonic() + _START_SECONDS)
-        except (EOFError, TimeoutError, ConnectionError) as error:
-            self._control.close()
-            self._process.kill()
-            raise ClusterError(
-                f"the decoders' process did not start (exit code {self._process.wait()}): "
-                f"{type(error).__name__}; run `farm doctor` on this machine"
-            ) from error
-
-    def _listen(self) -> None:
-        while True:
-            try:
-                message = wire.receive(self._control)
-            except (EOFError, OSError, ValueError):
-                break
-            if message.header["op"] == "forked":
-                self._forked.put(message.header["pid"])
-            else:
-                with self._exited:
-                    self._exit_codes[message.header["pid"]] = message.header["exit_code"]
-                    self._exited.notify_all()
-        with self._exited:
-            self.is_alive = False
-            self._exited.notify_all()
-        self._forked.put(None)
-
-    def fork(self) -> Lane:
-        """Makes one lane; raises LaneCrashError where the zygote is gone."""
-        ours, theirs = socket.socketpair()
-        with theirs, self._fork_lock:
-            try:
-                wire.send(self._control, {"op": "fork"}, fds=(theirs.fileno(),))
-                pid = self._forked.get(timeout=_START_SECONDS)
-            except (OSError, queue.Empty):
-                pid = None
-        if pid is None:
-            self.is_alive = False
-            ours.close()
-            raise LaneCrashError("the process that starts decoders is gone")
-        with self._exited:
-            self._exit_codes.pop(pid, None)
-        return Lane(pid, ours, self)
-
-    def exit_code(self, pid: int, *, wait_seconds: float) -> int | None:
-        """The exit code of a lane (minus the signal that killed it), None where it still runs."""
-        with self._exited:
-            self._exited.wait_for(
-                lambda: pid in self._exit_codes or not self.is_alive, timeout=wait_seconds
-            )
-            return self._exit_codes.get(pid)
-
-    def close(self) -> None:
-        """Ends the zygote and with it all of its lanes."""
-        self.is_alive = False
-        with contextlib.suppress(OSError):
-            self._control.shutdown(socket.SHUT_RDWR)
-        self._process.kill()
-        self._process.wait()
-        self._listener.join()
-        self._control.close()
