@@ -68,7 +68,7 @@ class SourceList:
     def preview(self) -> Iterator[Row]:
         """The rows as they are now, without storing a listing."""
         if not self._is_listed():
-            return self.rows({})
+            return self.rows(self.identity(None, False))
         return (
             Row(number, {"source": file.uri, "size": file.size})
             for number, file in enumerate(self._files(None), 1)

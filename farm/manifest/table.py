@@ -75,7 +75,8 @@ def read_parquet(file: BinaryIO, name: str) -> Iterator[Row]:
         for batch in table.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
             yield from _rows(batch, number)
             number += batch.num_rows
-    except (pa.ArrowException, OSError, OverflowError) as error:
+    except (pa.ArrowException, OSError, OverflowError, UnicodeDecodeError) as error:
+        # Damaged metadata is not always found by Arrow: some of it fails only as a Python string.
         cause = str(error).partition("\n")[0][:200]
         raise InvalidManifestError(f"cannot read {name!r} as Parquet: {cause}") from None
 

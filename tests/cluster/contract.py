@@ -102,7 +102,8 @@ class ClusterContract:
                 draining.submit(ref, 1, is_final=False)
             for ref in others:
                 cluster.submit(ref, 1, is_final=False)
-            next_outcomes(draining, len(mine))
+            left = next_outcomes(draining, len(mine))
             next_outcomes(cluster, len(others))
-        assert set(statuses(tmp_path).values()) == {Status.DEFERRED}
+        assert {outcome.summary.blocked_by for outcome in left} == {"drain"}
+        assert statuses(tmp_path) == {}
         assert set(statuses(tmp_path / "other").values()) == {Status.OK}
