@@ -226,6 +226,10 @@ class TestForms:
     ) -> None:
         assert fields(data, name) == [expected]
 
+    def test_a_video_is_no_manifest(self) -> None:
+        with pytest.raises(InvalidManifestError, match="received binary data; `farm thumbnail`"):
+            read(b"\0\0\0\x20ftypisom\0\0\2\0", "clip.mp4")
+
     def test_compression_is_told_by_content(self) -> None:
         assert fields(gzip.compress(b'{"source": "a"}'), "m.jsonl") == [{"source": "a"}]
         assert fields(b'{"source": "a"}', "m.jsonl.gz") == [{"source": "a"}]

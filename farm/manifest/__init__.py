@@ -24,6 +24,7 @@ _JSONL = frozenset({".jsonl", ".ndjson", ".json"})
 _TEXT = frozenset({".txt", ".list", ".lst"})
 _PACKED = frozenset({".gz", ".zst", ".zstd"})
 _PARQUET_MAGIC = b"PAR1"
+_HEAD_BYTES = 4096
 
 
 def read_rows(
@@ -92,7 +93,13 @@ def _rows(file: BinaryIO, name: str) -> Iterator[Row]:
 
 
 def _guess(file: BinaryIO, name: str) -> str:
-    """The suffix that the first line looks like."""
+    """The suffix that the first line looks like; raises InvalidManifestError for no text at all."""
+    if b"\0" in next(unpacked(file, name), b"")[:_HEAD_BYTES]:
+        raise InvalidManifestError(
+            f"expected JSON lines, CSV, Parquet or text in {name!r}, received binary data; "
+            "`farm thumbnail` takes a single picture or video"
+        )
+    file.seek(0)
     try:
         line = next(Lines(unpacked(file, name)), "").strip()
     except LineError:
