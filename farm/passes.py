@@ -31,7 +31,7 @@ class Passes:
         current = chain(passes)
         sources = SourceList(self._job.manifest, self._ledger.uri, self._job.destination)
         root = current[0] if current else None
-        manifest = sources.identity(root.manifest if root is not None else None, self._refresh)
+        manifest = sources.identity([each.manifest for each in passes], self._refresh)
         self._refresh = False
         wanted = _fingerprint(self._job, manifest, self._options)
         if root is None:

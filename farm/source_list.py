@@ -3,7 +3,7 @@
 import io
 import itertools
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,21 @@ class SourceList:
         self._ledger = ledger
         self._own = tuple(f"{uri.rstrip('/')}/" for uri in (ledger, destination) if uri is not None)
 
-    def identity(self, before: dict[str, Any] | None, refresh: bool) -> dict[str, Any]:
+    def identity(self, earlier: Sequence[Mapping[str, Any]], refresh: bool) -> dict[str, Any]:
         """What tells this manifest's content from another's, without reading it.
 
-        For a listing it is that of `before`, the last run's, unless `refresh` asks for a new one.
-        Raises InvalidManifestError where there is no such manifest.
+        `earlier` are the identities that the ledger's passes had, oldest first. A listing keeps the
+        newest one of its own, unless `refresh` asks for a new one, and never takes a number that
+        another had. Raises InvalidManifestError where there is no such manifest.
         """
-        if self._is_listed():
-            known = before is not None and before.get("uri") == self._uri and "listing" in before
-            last = int(before["listing"]) if known and before is not None else 0
-            return {"uri": self._uri, "listing": last + 1 if refresh or not known else last}
+        if self.is_listed:
+            listings = [each for each in earlier if "listing" in each]
+            own = [each["listing"] for each in listings if each["uri"] == self._uri]
+            if own and not refresh:
+                return {"uri": self._uri, "listing": own[-1]}
+            self._check_folder()
+            last = max((each["listing"] for each in listings), default=0)
+            return {"uri": self._uri, "listing": last + 1}
         try:
             found = storage.stat(self._uri)
         except SourceNotFoundError as error:
@@ -67,8 +72,9 @@ class SourceList:
 
     def preview(self) -> Iterator[Row]:
         """The rows as they are now, without storing a listing."""
-        if not self._is_listed():
-            return self.rows(self.identity(None, False))
+        if not self.is_listed:
+            return self.rows(self.identity((), False))
+        self._check_folder()
         return (
             Row(number, {"source": file.uri, "size": file.size})
             for number, file in enumerate(self._files(None), 1)
@@ -78,11 +84,24 @@ class SourceList:
         files = storage.list_files(self._uri, after=after)
         return (file for file in files if not file.uri.startswith(self._own))
 
-    def _is_listed(self) -> bool:
-        local = Path(self._uri.removeprefix("file://"))
-        if "://" not in self._uri.removeprefix("file://") and local.exists():
+    @property
+    def is_listed(self) -> bool:
+        """Whether it stands for files to be listed, rather than for a manifest."""
+        local = self._local
+        if local is not None and local.exists():
             return local.is_dir() and not any(local.glob("part-*.parquet"))
         return self._uri.endswith("/") or any(magic in self._uri for magic in "*[")
+
+    @property
+    def _local(self) -> Path | None:
+        path = self._uri.removeprefix("file://")
+        return None if "://" in path else Path(path)
+
+    def _check_folder(self) -> None:
+        """An object store has no folders that could be missing; a file system has."""
+        local = self._local
+        if self._uri.endswith("/") and local is not None and not local.exists():
+            raise InvalidManifestError(f"manifest: there is no folder {self._uri!r}")
 
     def _read(self, uri: str) -> Iterator[Row]:
         return read_rows(uri, open_stream=storage.open_stream, list_files=storage.list_files)

@@ -34,7 +34,7 @@ def new_ledger(store=storage):
 
 
 def planner_of(job, ledger, options=None, *, reason=PassReason.NEW, **fields):
-    manifest = SourceList(job.manifest, ledger.uri, job.destination).identity(None, False)
+    manifest = SourceList(job.manifest, ledger.uri, job.destination).identity((), False)
     number = len(ledger.passes()) + 1
     one = Pass(number, reason, "f", job.model_dump(mode="json"), manifest, "c", "v", **fields)
     ledger.create_pass(one)

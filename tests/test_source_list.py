@@ -17,8 +17,8 @@ def listing(folder, *, manifest=None, destination=None):
     return SourceList(manifest, f"{folder}/ledger", destination)
 
 
-def rows(sources, *, before=None, refresh=False):
-    return list(sources.rows(sources.identity(before, refresh)))
+def rows(sources):
+    return list(sources.rows(sources.identity((), False)))
 
 
 def sources_of(found):
@@ -50,15 +50,15 @@ class TestManifest:
     def test_its_identity_changes_with_its_content(self, tmp_path):
         path = write_manifest(tmp_path / "list.jsonl", [{"source": "a"}])
         sources = listing(tmp_path, manifest=str(path))
-        before = sources.identity(None, False)
-        assert sources.identity(before, False) == before
-        assert sources.identity(before, True) == before
+        before = sources.identity((), False)
+        assert sources.identity([before], False) == before
+        assert sources.identity([before], True) == before
         write_manifest(path, [{"source": "a"}, {"source": "b"}])
-        assert sources.identity(before, False) != before
+        assert sources.identity([before], False) != before
 
     def test_none_is_explained(self, tmp_path):
         with pytest.raises(InvalidManifestError, match=r"list\.jsonl.*a prefix to list ends in"):
-            listing(tmp_path, manifest=f"{tmp_path}/list.jsonl").identity(None, False)
+            listing(tmp_path, manifest=f"{tmp_path}/list.jsonl").identity((), False)
 
     @pytest.mark.parametrize("form", ["{}/parts", "{}/parts/", "file://{}/parts"])
     def test_a_folder_of_parquet_parts_is_one(self, folder, form):
@@ -67,11 +67,11 @@ class TestManifest:
             lambda name, part: storage.put(f"{folder}/parts/{name}", part),
         )
         sources = listing(folder, manifest=form.format(folder))
-        before = sources.identity(None, False)
+        before = sources.identity((), False)
         assert before["parts"] == 1
         assert len(rows(sources)) == 3
         storage.put(f"{folder}/parts/part-000009.parquet", b"more")
-        assert sources.identity(before, False) != before
+        assert sources.identity([before], False) != before
 
 
 class TestListing:
@@ -90,34 +90,55 @@ class TestListing:
 
     def test_it_is_made_once(self, folder):
         sources = listing(folder)
-        first = sources.identity(None, False)
+        first = sources.identity((), False)
         found = list(sources.rows(first))
         write_source(folder / "in/z.syn")
-        again = sources.identity(first, False)
+        again = sources.identity([first], False)
         assert again == first
         assert list(sources.rows(again)) == found
 
     def test_refresh_makes_another(self, folder):
         sources = listing(folder)
-        first = sources.identity(None, False)
+        first = sources.identity((), False)
         list(sources.rows(first))
         write_source(folder / "in/z.syn")
-        second = sources.identity(first, True)
+        second = sources.identity([first], True)
         assert second["listing"] == first["listing"] + 1
         assert len(list(sources.rows(second))) == 4
         assert len(list(sources.rows(first))) == 3
 
     def test_another_prefix_has_a_listing_of_its_own(self, folder):
-        first = listing(folder).identity(None, False)
+        sources = listing(folder)
+        first = sources.identity((), False)
+        assert len(list(sources.rows(first))) == 3
         other = listing(folder, manifest=f"{folder}/in/deep/")
-        assert other.identity(first, False)["uri"] != first["uri"]
+        second = other.identity([first], False)
+        assert sources_of(other.rows(second)) == [f"{folder}/in/deep/c.syn"]
+        assert sources.identity([first, second], False) == first
+        assert sources.identity([first, second], True)["listing"] == 3
+
+    def test_a_manifest_between_changes_no_listing(self, folder):
+        path = write_manifest(folder / "list.jsonl", [{"source": "a"}])
+        sources = listing(folder)
+        first = sources.identity((), False)
+        between = listing(folder, manifest=str(path)).identity([first], False)
+        assert sources.identity([first, between], False) == first
+        assert sources.identity([first, between], True)["listing"] == 2
+
+    @pytest.mark.parametrize("form", ["{}/nowhere/", "file://{}/nowhere/"])
+    def test_a_folder_that_is_not_there_is_explained(self, folder, form):
+        sources = listing(folder, manifest=form.format(folder))
+        with pytest.raises(InvalidManifestError, match=r"there is no folder '.*/nowhere/'"):
+            sources.identity((), False)
+        with pytest.raises(InvalidManifestError, match="there is no folder"):
+            sources.preview()
 
     def test_an_interrupted_listing_is_continued(self, folder, monkeypatch):
         monkeypatch.setattr(table, "ROWS_PER_PART", 1)
         monkeypatch.setattr(table.listing_parts, "__kwdefaults__",
                             table.listing_parts.__kwdefaults__ | {"rows_per_part": 1})  # fmt: skip
         sources = listing(folder)
-        identity = sources.identity(None, False)
+        identity = sources.identity((), False)
         begun = sources.rows(identity)
         first = next(begun)
         begun.close()
