@@ -135,9 +135,9 @@ def test_ten_random_kills_change_nothing(manifest: Path, tmp_path: Path) -> None
                 assert before.items() <= now.items(), "a committed shard was written again"
                 before = now
                 if victim == "run":
-                    process.wait(timeout=30)
+                    process.wait(timeout=120)
             if process.poll() is None:
-                process.wait(timeout=120)
+                process.wait(timeout=300)
             if process.returncode != -signal.SIGKILL:
                 exit_code = process.returncode
     assert exit_code == 0
