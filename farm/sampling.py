@@ -48,7 +48,7 @@ def make_targets(
     if spec.count is None:
         position = spec.position or _DEFAULT_POSITION
         if position.unit is PositionUnit.FRAME:
-            target, warning = _frame_target(position, spec.accuracy, info)
+            target, warning = _frame_target(position, info)
         else:
             offset, warning = _offset(position, duration, info.average_fps)
             target = Target(info.start_seconds + offset, spec.accuracy)
@@ -93,10 +93,11 @@ def _offset(position: Position, duration: float, fps: float) -> tuple[float, str
     return offset, None
 
 
-def _frame_target(
-    position: Position, accuracy: Accuracy, info: MediaInfo
-) -> tuple[Target, str | None]:
-    """The target of a frame number. The decoder counts the frames: no header is trusted here."""
+def _frame_target(position: Position, info: MediaInfo) -> tuple[Target, str | None]:
+    """The target of a frame number, always exact: who counts frames means that very one.
+
+    The decoder counts them: no header is trusted here.
+    """
     number, warning = int(position.value), None
     if position.from_end:
         # Frame 1 from the end is the last one, so frame 0 lies behind it.
@@ -107,4 +108,4 @@ def _frame_target(
         estimate = number / info.average_fps + (duration if number < 0 else 0.0)
         last = _last_offset(duration, info.average_fps) if duration else estimate
         estimate = min(max(0.0, estimate), last)
-    return Target(info.start_seconds + max(0.0, estimate), accuracy, number), warning
+    return Target(info.start_seconds + max(0.0, estimate), Accuracy.EXACT, number), warning

@@ -87,7 +87,7 @@ def test_count_takes_the_middle_of_equal_parts():
     ],
 )
 def test_frame_numbers_are_left_to_the_decoder(position, frame, estimate):
-    spec = ThumbnailSpec.model_validate({"position": position, "accuracy": "exact"})
+    spec = ThumbnailSpec.model_validate({"position": position})
     (target,), warnings = make_targets(spec, video())
     assert target == Target(pytest.approx(estimate), Accuracy.EXACT, frame)
     assert warnings == ()
