@@ -1,8 +1,9 @@
 """What can be asked for: positions, outputs, entries and jobs, as models that explain errors."""
 
 import re
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeGuard, get_args
 
 from pydantic import (
     BaseModel,
@@ -162,6 +163,18 @@ class ThumbnailSpec(_Model):
         return self
 
 
+def _without_secret(uri: str) -> str:
+    """The URI as it is; raises ValueError where it cannot be kept in a ledger."""
+    authority = uri.partition("://")[2].partition("/")[0]
+    if ":" in authority.rpartition("@")[0]:
+        raise ValueError(
+            "expected no password in a URI; name a profile instead: scheme://profile@bucket/key"
+        )
+    if "\0" in uri:
+        raise ValueError("expected a URI without NUL")
+    return uri
+
+
 class Entry(_Model):
     """One row of a manifest with the job's defaults filled in."""
 
@@ -178,14 +191,7 @@ class Entry(_Model):
     @field_validator("source", "destination")
     @classmethod
     def _no_secret(cls, uri: str) -> str:
-        authority = uri.partition("://")[2].partition("/")[0]
-        if ":" in authority.rpartition("@")[0]:
-            raise ValueError(
-                "expected no password in a URI; name a profile instead: scheme://profile@bucket/key"
-            )
-        if "\0" in uri:
-            raise ValueError("expected a URI without NUL")
-        return uri
+        return _without_secret(uri)
 
     @property
     def timeout_seconds(self) -> float:
@@ -206,18 +212,69 @@ class Job(_Model):
     tag: str | None = None
     settings: Settings = Settings()
 
+    @field_validator("manifest", "destination", "ledger")
+    @classmethod
+    def _no_secret(cls, uri: str | None) -> str | None:
+        return None if uri is None else _without_secret(uri)
+
+
+# pydantic's own words are for programmers.
+_EXPECTED = {
+    "missing": "required",
+    "tuple_type": "expected a list",
+    "model_type": "expected keys and values",
+    "string_type": "expected a text",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "enum": "expected {expected}",
+    "greater_than": "expected more than {gt}",
+    "greater_than_equal": "expected at least {ge}",
+    "less_than_equal": "expected at most {le}",
+    "too_short": "expected at least {min_length} of them",
+    "too_long": "expected at most {max_length} of them",
+    "string_too_short": "expected at least {min_length} characters",
+    "string_too_long": "expected at most {max_length} characters",
+    "string_pattern_mismatch": "expected a text that fits {pattern}",
+}
+
 
 def explain(error: ValidationError) -> str:
     """All faults of a model in one line: field, what is expected, what was received."""
-    return "; ".join(_fault(fault) for fault in error.errors(include_url=False))
+    faults = error.errors(include_url=False)
+    # A list that lost its faulty members counts as too short: no news.
+    told = [fault for fault in faults if not (fault["type"] == "too_short" and fault["input"])]
+    return "; ".join(_fault(fault, error.title) for fault in told)
 
 
-def _fault(fault: Any) -> str:
+def _fault(fault: Any, model: str) -> str:
     path = "".join(
         f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]
     ).lstrip(".")
+    kind, received = fault["type"], fault.get("input")
+    if kind == "extra_forbidden":
+        return f"{path}: unknown; allowed: {', '.join(_names_beside(fault['loc'], model))}"
     message = str(fault["msg"]).removeprefix("Value error, ")
-    received = fault.get("input")
-    if fault["type"] in ("missing", "extra_forbidden", "value_error") or isinstance(received, dict):
-        return f"{path}: {message}" if path else message
-    return f"{path}: {message}, received {str(received)[:100]!r}"
+    if kind in _EXPECTED:
+        message = _EXPECTED[kind].format_map(fault.get("ctx", {}))
+    if kind not in ("missing", "value_error") and not isinstance(received, dict):
+        message += f", received {received!r:.100}"
+    return f"{path}: {message}" if path else message
+
+
+def _names_beside(place: tuple[int | str, ...], model: str) -> Iterable[str]:
+    """The fields that there are where an unknown one was found."""
+    found = next(each for each in (Job, Entry, ThumbnailSpec) if each.__name__ == model)
+    fields = found.model_fields
+    for part in place[:-1]:
+        if isinstance(part, str):
+            annotation = fields[part].annotation
+            inner = next(filter(_is_model, (annotation, *get_args(annotation))))
+            fields = inner.model_fields
+    return fields
+
+
+def _is_model(annotation: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

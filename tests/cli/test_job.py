@@ -50,8 +50,15 @@ def test_options_override_the_job_file(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("manifest: m\nbogus: 1\n", "bogus: Extra inputs are not permitted"),
-        ("manifest: m\noutputs: [{width: 0}]\n", "outputs[0].width: "),
+        ("manifest: m\nbogus: 1\n", "bogus: unknown; allowed: manifest, "),
+        ("manifest: m\noutputs: [{width: 0}]\n", "outputs[0].width: expected at least 1"),
+        ("manifest: m\noutputs: {width: 1}\n", "outputs: expected a list"),
+        ("manifest: m\noutputs: [7]\n", "outputs[0]: expected keys and values, received 7"),
+        ("manifest: m\nsettings: {lane: 1}\n", "settings.lane: unknown; allowed: limits, lanes, "),
+        ("manifest: m\nsettings: {limits: {x: 1}}\n", "limits.x: unknown; allowed: source_bytes"),
+        ("manifest: s3://u:secret@b/in/\n", "manifest: expected no password in a URI"),
+        ("manifest: m\ndestination: s3://u:secret@b/out\n", "destination: expected no password"),
+        ("manifest: m\nledger: s3://u:secret@b/out\n", "ledger: expected no password"),
         ("manifest: m\nsettings: {lanes: -1}\n", "settings.lanes: "),
         ("manifest: m\noutputs: [{filename: same.jpg}]\n", "outputs[0].filename: expected {id}"),
         ("manifest: [\n", "line 2"),
@@ -64,6 +71,7 @@ def test_says_what_is_wrong_in_a_job_file(tmp_path: Path, text: str, said: str) 
         read_job(JobOptions(_file(tmp_path, text)))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_says_which_settings_there_are() -> None:
