@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from farm.cli.job import JobOptions, read_job
 from farm.errors import error_classes
 from farm.settings import Limits, Settings
 from farm.spec import Entry, ThumbnailSpec
@@ -133,6 +134,27 @@ def test_documented_commands_exist_with_their_options() -> None:
                 if re.match(r"--?[a-z]", word):
                     assert word in known, " ".join(words)
     assert {"run", "thumbnail", "plan", "ledger", "doctor"} <= seen
+
+
+def test_the_example_job_is_valid_and_pointed_to() -> None:
+    job = read_job(JobOptions(ROOT / "configs/job.yaml"))
+    assert job.manifest == f"{ROOT}/demo-output/archive/manifest.jsonl"
+    assert len(job.outputs) == 4
+    assert job.settings.limits.source_bytes == 20_000_000_000
+    for document in ("README.md", "docs/running.md"):
+        assert "configs/job.yaml" in _read(document)
+
+
+def test_jobs_in_documents_are_valid(tmp_path: Path) -> None:
+    found = 0
+    for document in DOCUMENTS:
+        for language, block in _FENCE.findall(document.read_text("utf-8")):
+            if language == "yaml" and "manifest:" in block:
+                path = tmp_path / "job.yaml"
+                path.write_text(block)
+                assert read_job(JobOptions(path)).outputs
+                found += 1
+    assert found >= 2
 
 
 def test_every_command_is_named_in_the_readme() -> None:
