@@ -16,7 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         say(f"farm: {error.code}: {error}", to_stderr=True)
         raise SystemExit(exit_code_of(error)) from None
     except OSError as error:
-        say(f"farm: {error}", to_stderr=True)
+        where = f"{error.filename}: " if error.filename is not None else ""
+        say(f"farm: {where}{error.strerror or error}", to_stderr=True)
         raise SystemExit(exit_code_of(error)) from None
 
 

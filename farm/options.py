@@ -28,6 +28,8 @@ class RunOptions:
                 f"max-failures: expected a number or a percentage like 5%, received "
                 f"{self.max_failures!r}"
             )
+        if self.limit is not None and self.sample is not None:
+            raise InvalidJobError("expected limit or sample, received both")
         for name, value in (("limit", self.limit), ("sample", self.sample)):
             if value is not None and value < 1:
                 raise InvalidJobError(f"{name}: expected at least 1, received {value}")

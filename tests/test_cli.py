@@ -61,7 +61,7 @@ def test_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
         (InvalidJobError("width: wrong"), 2, "farm: invalid_job: width: wrong\n"),
         (ClusterError("no\x1bworker"), 3, "farm: cluster_failed: no\\x1bworker\n"),
         (StoreDeniedError("no"), 3, "farm: store_denied: no\n"),
-        (PermissionError(13, "Denied", "x"), 3, "farm: [Errno 13] Denied: 'x'\n"),
+        (PermissionError(13, "Denied", "x"), 3, "farm: x: Denied\n"),
     ],
 )  # fmt: skip
 def test_an_error_is_one_line_and_a_code(

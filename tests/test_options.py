@@ -21,6 +21,11 @@ def test_nothing_at_all_is_no_choice(field):
     assert RunOptions(**{field: 1})
 
 
+def test_limit_and_sample_are_not_both_given():
+    with pytest.raises(InvalidJobError, match="expected limit or sample, received both"):
+        RunOptions(limit=1, sample=1)
+
+
 def test_any_number_of_failures_is_allowed_unless_bounded():
     assert RunOptions().allows(10**9, 10**9)
 

@@ -54,7 +54,7 @@ def _show(section: "Section") -> None:
 
     styles = {State.OK: "green", State.MISSING: "yellow", State.BROKEN: "bold red"}
     table = Table.grid(padding=(0, 2))
-    table.add_column(width=20)
+    table.add_column(width=22)
     for finding in section.findings:
         text = finding.value + (f"\n{finding.cure}" if finding.cure else "")
         table.add_row(

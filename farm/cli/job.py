@@ -3,16 +3,19 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from farm import storage
+from farm import engines, storage
 from farm.cli.output_text import parse_output
 from farm.errors import InvalidJobError
 from farm.settings import Settings
-from farm.spec import Job, explain
+from farm.spec import Job, ThumbnailSpec, explain
 from farm.template import check_template
+
+if TYPE_CHECKING:
+    import yaml
 
 _LOCATIONS = ("manifest", "destination", "ledger")
 
@@ -51,8 +54,27 @@ def read_job(options: JobOptions) -> Job:
     except ValidationError as error:
         where = f"{options.file}: " if options.file else ""
         raise InvalidJobError(f"{where}{explain(error)}") from None
-    _check_filenames(job)
+    _check_outputs(job)
     return job
+
+
+def check_work(job: Job) -> None:
+    """Raises InvalidJobError for a job that can make nothing, whatever its manifest holds."""
+    from farm.source_list import SourceList
+
+    is_listed = SourceList(job.manifest, ledger_uri(job), job.destination).is_listed
+    if is_listed and not job.outputs:
+        raise InvalidJobError(
+            "expected --output, because listed files have no outputs of their own"
+        )
+
+
+def check_engine(spec: ThumbnailSpec) -> None:
+    """Raises ValueError for an engine that is none."""
+    if spec.engine is not None and spec.engine not in engines.names():
+        raise ValueError(
+            f"engine: expected one of {', '.join(engines.names())}; received {spec.engine!r}"
+        )
 
 
 def ledger_uri(job: Job) -> str:
@@ -60,7 +82,9 @@ def ledger_uri(job: Job) -> str:
     if job.ledger is not None:
         return job.ledger
     if job.destination is None:
-        raise InvalidJobError("expected --ledger, because the job has no destination to keep it at")
+        raise InvalidJobError(
+            "expected --destination, or --ledger where all rows have destinations of their own"
+        )
     return storage.join(job.destination, "_ledger")
 
 
@@ -90,10 +114,18 @@ def _read_file(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise InvalidJobError(f"{path}: expected YAML in UTF-8") from None
     except yaml.YAMLError as error:
-        raise InvalidJobError(f"{path}: {' '.join(str(error).split())}") from None
+        raise InvalidJobError(f"{path}: {_yaml_fault(error)}") from None
     if not isinstance(fields, dict):
         raise InvalidJobError(f"{path}: expected keys and values, received {fields!r:.100}")
     return {str(name): value for name, value in fields.items()}
+
+
+def _yaml_fault(error: "yaml.YAMLError") -> str:
+    """What is wrong and where, in one line."""
+    mark = getattr(error, "problem_mark", None)
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    what = getattr(error, "problem", None) or " ".join(str(error).split())
+    return f"expected YAML: {where}{what}"
 
 
 def _with_settings(settings: object, words: tuple[str, ...]) -> dict[str, Any]:
@@ -133,11 +165,11 @@ def _names(model: type[BaseModel]) -> list[str]:
     return names
 
 
-def _check_filenames(job: Job) -> None:
+def _check_outputs(job: Job) -> None:
     for index, spec in enumerate(job.outputs):
-        if spec.filename is None:
-            continue
         try:
-            check_template(spec.filename, several=True)
+            check_engine(spec)
+            if spec.filename is not None:
+                check_template(spec.filename, several=True)
         except ValueError as error:
-            raise InvalidJobError(f"outputs[{index}].filename: {error}") from None
+            raise InvalidJobError(f"outputs[{index}]: {error}") from None

@@ -88,7 +88,9 @@ def _show_totals(ledger: "Ledger") -> None:
         say("failures")
     shown = examples(ledger) if found.codes else {}
     for name, count in found.codes.items():
-        say(f"  {name:<20} {count:>9,}  {_entry_text(shown[name])}")
+        example = shown[name]
+        row = f"row {example['row']} {example['source']}".rstrip()
+        say(f"  {name:<20} {count:>9,}  {row}  {example['message']}")
 
 
 def _show_entries(ledger: "Ledger", selection: "Selection") -> None:

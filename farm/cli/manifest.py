@@ -17,6 +17,7 @@ _MEDIA_EXTENSIONS = (
     *("avif", "bmp", "dds", "gif", "heic", "heif", "ico", "j2k", "jfif", "jp2", "jpeg", "jpg"),
     *("pbm", "pgm", "png", "ppm", "psd", "qoi", "tga", "tif", "tiff", "webp"),
 )  # fmt: skip
+_OTHER_MANIFESTS = (".csv", ".json", ".jsonl", ".ndjson", ".txt", ".list", ".lst", ".pq")
 
 
 def list_sources(
@@ -32,9 +33,14 @@ def list_sources(
     """
     from farm import storage
     from farm.cli.job import absolute
+    from farm.errors import InvalidJobError, InvalidManifestError
     from farm.manifest.table import ROWS_PER_PART, Progress, listing_parts
 
     sources, out = absolute(sources), absolute(out)
+    if out.lower().endswith(_OTHER_MANIFESTS):
+        raise InvalidJobError(
+            f"--out: expected a folder or a name ending in .parquet, received {out!r}"
+        )
     is_file = out.endswith(".parquet")
     progress = Progress() if is_file else _progress(out)
     own = out if is_file else f"{out.rstrip('/')}/"
@@ -50,8 +56,10 @@ def list_sources(
         rows_per_part=sys.maxsize if is_file else ROWS_PER_PART,
     )
     for name, part, progress in parts:
+        if progress.after is None:
+            raise InvalidManifestError(f"found no file at {storage.redact(sources)!r}")
         storage.put(out if is_file else storage.join(out, name), part)
-        say(f"{progress.parts} parts, up to {progress.after}", to_stderr=True)
+        say(f"part {progress.parts}, up to {progress.after}", to_stderr=True)
     if progress.unnamed:
         say(f"left out: {progress.unnamed} files whose names are no Unicode", to_stderr=True)
     say(f"manifest: {out}")

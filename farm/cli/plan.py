@@ -42,13 +42,14 @@ def show_plan(
     That is its moments, geometry and names; nothing is decoded or stored. Exits with 1 where an
     entry has an error.
     """
-    from farm.cli.job import JobOptions, read_job
+    from farm.cli.job import JobOptions, check_work, read_job
 
     job = read_job(
         JobOptions(
             job_file, manifest, destination, ledger, tuple(output or ()), tuple(settings or ())
         )
     )
+    check_work(job)
     rows = _rows(job)
     failed = False
     with _names_only(job) if no_probe else _probed(job) as look:
@@ -161,7 +162,8 @@ def _output_facts(entry: "Entry", plan: _Facts) -> _Facts:
 
 
 def _lines(facts: _Facts) -> Iterator[str]:
-    yield f"{facts['row']}  {facts['source']}" + (f"  id {facts['id']}" if "id" in facts else "")
+    name = f"{facts['row']}  {facts['source']}".rstrip()
+    yield name + (f"  id {facts['id']}" if "id" in facts else "")
     if "error" in facts:
         yield f"   error {facts['error']['code']}: {facts['error']['message']}"
         return
@@ -170,11 +172,13 @@ def _lines(facts: _Facts) -> Iterator[str]:
         length = media["duration_seconds"]
         duration = f", {duration_text(length)}" if length else ""
         yield f"   {media['format']} {media['codec']} {width}x{height}{duration}"
+    is_still = media is not None and media["kind"] == "image"
     for output in facts["outputs"]:
         yield f"   {output['spec']}{_geometry_text(output['geometry'])}"
         yield from (f"     warning {warning}" for warning in output["warnings"])
         for picture in output["pictures"]:
-            yield f"     {_moment_text(picture['target'])}{picture['uri']}"
+            moment = "" if is_still else _moment_text(picture["target"])
+            yield f"     {moment}{picture['uri']}"
 
 
 def _geometry_text(geometry: _Facts | None) -> str:

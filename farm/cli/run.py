@@ -60,7 +60,7 @@ def run_archive(
     The same command again goes on where it stopped. The job is a job file (YAML), or --manifest
     with --destination and --output.
     """
-    from farm.cli.job import JobOptions, read_job
+    from farm.cli.job import JobOptions, check_work, read_job
     from farm.options import RunOptions
 
     words = list(settings or ())
@@ -71,6 +71,9 @@ def run_archive(
             job_file, manifest, destination, ledger, tuple(output or ()), settings=tuple(words)
         )
     )
+    check_work(job)
+    if scheduler is not None:
+        _check_address(scheduler)
     options = RunOptions(
         limit=limit,
         sample=sample,
@@ -82,6 +85,17 @@ def run_archive(
     )
     report = _watch(job, options, scheduler, workers)
     raise typer.Exit(_exit_code(report, allow_failures))
+
+
+def _check_address(scheduler: str) -> None:
+    import re
+
+    from farm.errors import InvalidJobError
+
+    if re.fullmatch(r"(\w+://)?[^\s/]+:\d+/?", scheduler) is None:
+        raise InvalidJobError(
+            f"--scheduler: expected an address like tcp://HOST:8786, received {scheduler!r}"
+        )
 
 
 def _watch(job: "Job", options: "RunOptions", scheduler: str | None, workers: int) -> "RunReport":
@@ -141,6 +155,9 @@ def _failures(report: "RunReport") -> int:
 
 def _summarize(job: "Job", report: "RunReport", entries: int) -> None:
     """Prints the end: what was done, what failed, where it all is, what to do next."""
+    from farm.run import RunState
+    from farm.storage import redact
+
     totals = report.totals
     say(f"{report.state.value}: {report.reason}" if report.reason else report.state.value)
     rate = entries / report.seconds if report.seconds > 0 else 0.0
@@ -158,6 +175,8 @@ def _summarize(job: "Job", report: "RunReport", entries: int) -> None:
     for name, value in figures.items():
         if value:
             say(f"  {name:<11} {value}")
+    if report.state is RunState.DONE and not totals.entries and not totals.carried:
+        say(f"nothing to do: there is no entry in {redact(job.manifest)}")
     for hint in _hints(report):
         say(hint)
 

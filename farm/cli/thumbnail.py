@@ -43,6 +43,7 @@ def make_thumbnails(
     Prints where they are. Exits with 1 where the file gives no picture.
     """
     from farm.cli.job import absolute
+    from farm.errors import InvalidEntryError
     from farm.record import Status
     from farm.single import make_one
 
@@ -60,8 +61,10 @@ def make_thumbnails(
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     record = make_one(job, {"source": absolute(file)})
     if record.status is not Status.OK:
-        say(f"farm: {record.error_code}: {record.message}", to_stderr=True)
-        raise typer.Exit(ExitCode.SOME_FAILED)
+        message = (record.message or "").removeprefix("row 1: ")
+        say(f"farm: {record.error_code}: {message}", to_stderr=True)
+        is_usage = record.error_code == InvalidEntryError.code
+        raise typer.Exit(ExitCode.USAGE if is_usage else ExitCode.SOME_FAILED)
     for made in record.artifacts:
         at_text = "" if made.pts_seconds is None else f" at {made.pts_seconds:.3f} s"
         say(f"{made.uri}  {made.width}x{made.height}{at_text}, {size_text(made.size_bytes)}")
@@ -72,36 +75,50 @@ def make_thumbnails(
 def _job(out: str, size: str | None, given: dict[str, Any]) -> "Job":
     from pydantic import ValidationError
 
-    from farm.cli.job import absolute
-    from farm.cli.output_text import parse_size
+    from farm.cli.job import absolute, check_engine
     from farm.errors import InvalidJobError
     from farm.spec import Job, ThumbnailSpec, explain
 
     folder, name = posixpath.split(absolute(out))
     extension = name.rpartition(".")[2].lower()
     if extension not in _FORMATS:
-        raise InvalidJobError(f"--out: expected a name ending in .jpg, .png or .webp, got {out!r}")
+        raise InvalidJobError(
+            f"--out: expected a name ending in .jpg, .png or .webp; received {out!r}"
+        )
     fields = given | {"format": _FORMATS[extension], "filename": _template(name, given)}
     try:
-        fields |= parse_size(size) if size is not None else {}
+        fields |= _sides(size)
         spec = ThumbnailSpec.model_validate(fields)
+        check_engine(spec)
         return Job(manifest="-", destination=folder, outputs=(spec,))
     except ValidationError as error:
         raise InvalidJobError(explain(error)) from None
     except ValueError as error:
-        raise InvalidJobError(f"--size: {error}") from None
+        raise InvalidJobError(str(error)) from None
+
+
+def _sides(size: str | None) -> dict[str, int]:
+    from farm.cli.output_text import parse_size
+
+    try:
+        return parse_size(size) if size is not None else {}
+    except ValueError as error:
+        raise ValueError(f"--size: {error}") from None
 
 
 def _template(name: str, given: dict[str, Any]) -> str:
     """The file name as a template in which nothing but the number of several pictures is filled."""
     from farm.errors import InvalidJobError
-    from farm.template import check_template
+    from farm.template import check_template, placeholders
 
-    template = name if (given.get("count") or 1) > 1 else name.replace("%", "%%")
+    count = given.get("count") or 1
+    template = name if count > 1 else name.replace("%", "%%")
     try:
         if "{" in name:
             raise ValueError(f"expected a name without braces, received {name!r}")
         check_template(template, several=False)
+        if count > 1 and "index" not in placeholders(template):
+            raise ValueError(f"expected %d in the name of {count} pictures, received {name!r}")
     except ValueError as error:
         raise InvalidJobError(f"--out: {error}") from None
     return template

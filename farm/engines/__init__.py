@@ -93,6 +93,11 @@ _ENGINES = {
 }
 
 
+def names() -> tuple[str, ...]:
+    """All engines, whether they can be loaded or not, in order of preference."""
+    return tuple(_ENGINES)
+
+
 @cache
 def load(name: str) -> Engine:
     """The engine of that name, imported on first use and kept.

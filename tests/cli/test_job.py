@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.cli.job import JobOptions, absolute, ledger_uri, read_job
+from farm.cli.job import JobOptions, absolute, check_work, ledger_uri, read_job
 from farm.errors import InvalidJobError
 from farm.spec import Job, ThumbnailSpec
 
@@ -60,8 +60,9 @@ def test_options_override_the_job_file(tmp_path: Path, monkeypatch: pytest.Monke
         ("manifest: m\ndestination: s3://u:secret@b/out\n", "destination: expected no password"),
         ("manifest: m\nledger: s3://u:secret@b/out\n", "ledger: expected no password"),
         ("manifest: m\nsettings: {lanes: -1}\n", "settings.lanes: "),
-        ("manifest: m\noutputs: [{filename: same.jpg}]\n", "outputs[0].filename: expected {id}"),
-        ("manifest: [\n", "line 2"),
+        ("manifest: m\noutputs: [{filename: same.jpg}]\n", "outputs[0]: expected {id}"),
+        ("manifest: m\noutputs: [{engine: x}]\n", "outputs[0]: engine: expected one of pillow, "),
+        ("manifest: [\n", "expected YAML: line 2, column 1: "),
         ("- manifest\n", "expected keys and values"),
         ("destination: d\n", "expected a job file or --manifest"),
     ],
@@ -77,6 +78,13 @@ def test_says_what_is_wrong_in_a_job_file(tmp_path: Path, text: str, said: str) 
 def test_says_which_settings_there_are() -> None:
     with pytest.raises(InvalidJobError, match=r"--set bogus=1: .*limits\.image_pixels.*lanes"):
         read_job(JobOptions(manifest="m", settings=("bogus=1",)))
+
+
+def test_refuses_a_listing_without_outputs(tmp_path: Path) -> None:
+    with pytest.raises(InvalidJobError, match="expected --output"):
+        check_work(Job(manifest=f"{tmp_path}/", destination="d"))
+    check_work(Job(manifest=f"{tmp_path}/", destination="d", outputs=(ThumbnailSpec(),)))
+    check_work(Job(manifest=f"{tmp_path}/list.csv", destination="d"))
 
 
 @pytest.mark.parametrize("word", ["limits=1", "lanes", "limits.lanes=1", "=1"])
@@ -100,7 +108,7 @@ def test_refuses_a_group_of_settings_that_is_none(tmp_path: Path) -> None:
 def test_ledger_is_kept_at_the_destination() -> None:
     assert ledger_uri(Job(manifest="m", destination="s3://b/out/")) == "s3://b/out/_ledger"
     assert ledger_uri(Job(manifest="m", destination="d", ledger="/l")) == "/l"
-    with pytest.raises(InvalidJobError, match="expected --ledger"):
+    with pytest.raises(InvalidJobError, match="expected --destination, or --ledger"):
         ledger_uri(Job(manifest="m"))
 
 

@@ -71,3 +71,19 @@ def test_goes_on_where_it_was_cut_short(
         ["notes.txt", "3.webm"],
         ["raw.dat"],
     ]
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.JSONL"])
+def test_writes_parquet_only(farm: Farm, store: Path, tmp_path: Path, name: str) -> None:
+    said = farm("manifest", store, "-o", tmp_path / name)
+    assert said.code == 2
+    assert "--out: expected a folder or a name ending in .parquet" in said.err
+    assert not (tmp_path / name).exists()
+
+
+def test_a_place_without_files_is_an_error(farm: Farm, tmp_path: Path) -> None:
+    out = tmp_path / "list.parquet"
+    said = farm("manifest", tmp_path / "nowhere", "-o", out)
+    assert (said.code, said.out) == (2, "")
+    assert said.err == f"farm: invalid_manifest: found no file at '{tmp_path}/nowhere'\n"
+    assert not out.exists()

@@ -81,7 +81,7 @@ def test_a_signal_drains_and_the_same_command_goes_on(tmp_path: Path) -> None:
     [
         ([], "expected a job file or --manifest"),
         (["none.yaml"], "none.yaml: No such file"),
-        (["--manifest", "m", "--output", "9x"], "expected --ledger"),
+        (["--manifest", "m", "--output", "9x"], "expected --destination, or --ledger"),
         (["--manifest", "m", "--destination", "d", "--output", "9y"], "output '9y': "),
         (["--manifest", "m", "--destination", "d", "--limit", "0"], "limit: expected at least 1"),
         (["--manifest", "m", "--destination", "d", "--max-failures", "x"], "max-failures: "),
@@ -119,3 +119,21 @@ def test_help_explains_the_exit_codes(farm: Farm) -> None:
     said = farm("run", "--help").out
     for line in ("  1  some entries failed", "  4  paused", "130  stopped at once"):
         assert line in said
+
+
+@pytest.mark.parametrize("address", ["banana", "tcp://host", "tcp://:8786 x"])
+def test_an_address_that_is_none_is_explained(farm: Farm, archive: Path, address: str) -> None:
+    words = ["--manifest", archive, "--destination", archive.parent / "out", "--output", "64x"]
+    said = farm("run", *words, "--scheduler", address)
+    assert said.code == 2
+    assert (
+        f"--scheduler: expected an address like tcp://HOST:8786, received '{address}'" in said.err
+    )
+
+
+def test_a_folder_that_is_not_there_is_explained(farm: Farm, tmp_path: Path) -> None:
+    words = ["--manifest", f"{tmp_path}/nowhere/", "--destination", tmp_path / "out"]
+    said = farm("run", *words, "--output", "64x")
+    assert said.code == 2
+    assert "there is no folder" in said.err
+    assert not (tmp_path / "out").exists()

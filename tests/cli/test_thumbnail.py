@@ -60,6 +60,9 @@ def test_a_file_without_a_picture_ends_with_1(farm: Farm, tmp_path: Path) -> Non
         (["-o", "x.jpg", "--at", "soon"], "position: expected seconds"),
         (["-o", "x.jpg", "--count", "0"], "count: "),
         (["-o", "x-%q.jpg", "--count", "2"], "--out: unexpected '%q'"),
+        (["-o", "x.jpg", "--count", "2"], "--out: expected %d in the name of 2 pictures"),
+        (["-o", "x.jpg", "--engine", "nosuch"], "engine: expected one of pillow, "),
+        (["-o", "s3://u:word@b/x.jpg"], "destination: expected no password in a URI"),
         ([], "Missing option '--out'"),
     ],
 )
@@ -67,3 +70,10 @@ def test_says_what_is_wrong(farm: Farm, source: Path, words: list[str], said: st
     ended = farm("thumbnail", source, *words)
     assert ended.code == 2
     assert said in ended.err
+    assert "word@" not in ended.err
+
+
+def test_a_source_with_a_password_is_refused(farm: Farm, tmp_path: Path) -> None:
+    ended = farm("thumbnail", "s3://user:word@bucket/a.mp4", "-o", tmp_path / "x.jpg")
+    assert ended.code == 2
+    assert ended.err.startswith("farm: invalid_entry: source: expected no password in a URI")
