@@ -31,6 +31,11 @@ _BY_TYPE: tuple[tuple[type[Exception], type[MediaError]], ...] = (
 )
 
 
+# How many errors libav had logged before the newest source was opened: PyAV hands the last line to
+# the next exception, even if an earlier file in this process wrote it.
+_errors_before = 0
+
+
 @contextmanager
 def heard() -> Iterator[None]:
     """Lets libav's last error line reach the exceptions, and still none reaches the terminal.
@@ -38,7 +43,9 @@ def heard() -> Iterator[None]:
     Only for what runs on one thread: a decoder's own thread that logs while PyAV holds the
     interpreter's lock and waits for it never ends.
     """
+    global _errors_before
     before = av.logging.get_level()
+    _errors_before = av.logging.get_last_error()[0]
     av.logging.set_level(av.logging.PANIC)
     try:
         yield
@@ -76,4 +83,5 @@ def cause_of(error: Exception) -> str:
     words = error.strerror or type(error).__name__
     # The log is (level, context, message) here, though the stubs nest it once more.
     log = error.log
-    return f"{words}: {str(log[2]).strip()}" if log and len(log) == 3 else words
+    is_fresh = av.logging.get_last_error()[0] > _errors_before
+    return f"{words}: {str(log[2]).strip()}" if is_fresh and log and len(log) == 3 else words

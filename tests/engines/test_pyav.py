@@ -544,3 +544,15 @@ def test_corpus(corpus: Path):
         targets = [Target(t, a) for t in wanted for a in Accuracy]
         answered = [i for b in open_clip(data).frames(targets, at_least=None) for i in b.answers[0]]
         assert sorted(answered) == list(range(6))
+
+
+def test_a_message_blames_no_earlier_file():
+    """libav logs an error about a file that opens; the next file that fails did not write it."""
+    mp4 = next(name for name, clip in CLIPS.items() if clip.container == "mp4")
+    data = bytearray(data_of(mp4))
+    timescale = data.index(b"mvhd") + 16
+    data[timescale : timescale + 4] = bytes(4)
+    assert open_clip(bytes(data)).info.codec
+    with pytest.raises(MediaError) as caught:
+        open_clip(b"FLV\x01\x05\0\0\0\x09\0\0\0\0", "flv")
+    assert "mvhd" not in str(caught.value)
