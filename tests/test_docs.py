@@ -1,5 +1,6 @@
 """The documents agree with the code: codes, fields, commands and links."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -8,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from farm.cli.job import JobOptions, read_job
+from farm.dialects.native import parse_row, row_schema
 from farm.errors import error_classes
 from farm.settings import Limits, Settings
-from farm.spec import Entry, ThumbnailSpec
+from farm.spec import Entry, Job, ThumbnailSpec
 from farm.template import PLACEHOLDERS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -155,6 +157,22 @@ def test_jobs_in_documents_are_valid(tmp_path: Path) -> None:
                 assert read_job(JobOptions(path)).outputs
                 found += 1
     assert found >= 2
+
+
+def test_rows_in_documents_are_valid() -> None:
+    schema = pytest.importorskip("jsonschema").Draft202012Validator(row_schema())
+    job = Job(manifest="m", destination="/out", outputs=(ThumbnailSpec(),))
+    found = 0
+    for document in ("README.md", "docs/manifest.md"):
+        for line in re.findall(r"^\{\"source\".*\}$", _read(document), re.MULTILINE):
+            row = json.loads(line)
+            assert list(schema.iter_errors(row)) == []
+            assert list(schema.iter_errors(row | {"tag": None, "count": None})) == []
+            assert list(schema.iter_errors(row | {"source": None})) != []
+            assert list(schema.iter_errors(row | {"widht": 1})) != []
+            assert parse_row(row, number=1, job=job).source == row["source"]
+            found += 1
+    assert found == 5
 
 
 def test_every_command_is_named_in_the_readme() -> None:

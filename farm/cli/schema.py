@@ -1,4 +1,4 @@
-"""`farm schema`: what jobs, entries, outputs and records look like, as JSON Schemas."""
+"""`farm schema`: what jobs, rows, entries, outputs and records look like, as JSON Schemas."""
 
 import json
 from enum import StrEnum
@@ -13,6 +13,7 @@ class Subject(StrEnum):
     """What a schema is wanted of."""
 
     JOB = "job"
+    ROW = "row"
     ENTRY = "entry"
     OUTPUT = "output"
     RECORD = "record"
@@ -23,7 +24,8 @@ def show_schema(
 ) -> None:
     """Print a JSON Schema.
 
-    It is that of a job file, a manifest's entry, an output or a ledger's record.
+    It is that of a job file, a manifest's row, an entry (a row with the job's defaults in it), an
+    output or a ledger's record.
     """
     say(json.dumps(_schema(subject), indent=2))
 
@@ -31,12 +33,15 @@ def show_schema(
 def _schema(subject: Subject) -> dict[str, Any]:
     from pydantic import TypeAdapter
 
+    from farm.dialects.native import row_schema
     from farm.record import Record
     from farm.spec import Entry, Job, ThumbnailSpec
 
     match subject:
         case Subject.JOB:
             return Job.model_json_schema()
+        case Subject.ROW:
+            return row_schema()
         case Subject.ENTRY:
             return Entry.model_json_schema()
         case Subject.OUTPUT:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -30,6 +31,33 @@ def parse_row(row: Mapping[str, object], *, number: int, job: Job) -> Entry:
         raise InvalidEntryError(f"row {number}: {explain(error)}") from None
     except ValueError as error:
         raise InvalidEntryError(f"row {number}: {error}") from None
+
+
+def row_schema() -> dict[str, Any]:
+    """The JSON Schema of a manifest's row: an entry whose gaps the job fills, or fields of outputs.
+
+    An absent value may be null. The texts of CSV are beyond it.
+    """
+    entry, output = Entry.model_json_schema(), ThumbnailSpec.model_json_schema()
+    columns = entry["properties"] | output["properties"]
+    return entry | {
+        "title": "Row",
+        "description": "One row of a manifest; what it leaves out is the job's.",
+        "required": ["source"],
+        "properties": {
+            name: column if name == "source" else _optional(column)
+            for name, column in columns.items()
+        },
+    }
+
+
+def _optional(column: dict[str, Any]) -> dict[str, Any]:
+    """A column that may be null; its default is the job's."""
+    shown = {name: value for name, value in column.items() if name in ("title", "description")}
+    rest = {name: value for name, value in column.items() if name not in (*shown, "default")}
+    choices = rest.get("anyOf", [rest])
+    null = {"type": "null"}
+    return shown | {"anyOf": choices if null in choices else [*choices, null]}
 
 
 def join_uri(destination: str, key: str) -> str:

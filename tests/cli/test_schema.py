@@ -14,6 +14,7 @@ from tests.cli.conftest import Farm
     ("subject", "expected"),
     [
         ("job", set(Job.model_fields)),
+        ("row", {*Entry.model_fields, *ThumbnailSpec.model_fields}),
         ("entry", set(Entry.model_fields)),
         ("output", set(ThumbnailSpec.model_fields)),
         ("record", {field.name for field in fields(Record)}),
