@@ -12,6 +12,7 @@ from farm import storage
 from farm.errors import InvalidManifestError, SourceNotFoundError
 from farm.manifest import read_rows
 from farm.row import Row
+from farm.spec import without_secret
 
 
 class SourceList:
@@ -68,7 +69,7 @@ class SourceList:
         found = self._read(self._uri) if listing is None else self._listed(int(listing))
         folder = posixpath.dirname(self._uri.rstrip("/")) if listing is None else None
         for row in found:
-            yield row if folder is None else _anchored(row, folder)
+            yield row if folder is None else _kept_clean(_anchored(row, folder))
 
     def preview(self) -> Iterator[Row]:
         """The rows as they are now, without storing a listing."""
@@ -123,6 +124,16 @@ class SourceList:
         for name, part, _ in listing_parts(self._files(progress.after), begin=progress):
             storage.put_new(storage.join(folder, name), part)
             yield part
+
+
+def _kept_clean(row: Row) -> Row:
+    """The row, or why it is refused where it holds a password, which no plan may keep."""
+    for name in ("source", "destination"):
+        try:
+            without_secret(str((row.fields or {}).get(name, "")))
+        except ValueError as error:
+            return Row(row.number, None, f"{name}: {error}")
+    return row
 
 
 def _part_rows(part: bytes) -> Iterator[Row]:

@@ -163,7 +163,7 @@ class ThumbnailSpec(_Model):
         return self
 
 
-def _without_secret(uri: str) -> str:
+def without_secret(uri: str) -> str:
     """The URI as it is; raises ValueError where it cannot be kept in a ledger."""
     authority = uri.partition("://")[2].partition("/")[0]
     if ":" in authority.rpartition("@")[0]:
@@ -191,7 +191,7 @@ class Entry(_Model):
     @field_validator("source", "destination")
     @classmethod
     def _no_secret(cls, uri: str) -> str:
-        return _without_secret(uri)
+        return without_secret(uri)
 
     @property
     def timeout_seconds(self) -> float:
@@ -215,7 +215,7 @@ class Job(_Model):
     @field_validator("manifest", "destination", "ledger")
     @classmethod
     def _no_secret(cls, uri: str | None) -> str | None:
-        return None if uri is None else _without_secret(uri)
+        return None if uri is None else without_secret(uri)
 
 
 # pydantic's own words are for programmers.

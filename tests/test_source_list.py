@@ -159,3 +159,12 @@ class TestListing:
 
     def test_a_row_is_what_the_ledger_keeps(self, folder):
         assert all(isinstance(row, Row) for row in rows(listing(folder)))
+
+
+def test_a_password_reaches_no_plan(tmp_path):
+    manifest = tmp_path / "list.txt"
+    manifest.write_text("s3://key:hunter2@bucket/a\n/b.syn\n")
+    rows = list(SourceList(str(manifest), str(tmp_path / "ledger"), None).preview())
+    assert [row.fields for row in rows] == [None, {"source": "/b.syn"}]
+    assert "name a profile instead" in rows[0].error
+    assert "hunter2" not in rows[0].error

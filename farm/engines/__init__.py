@@ -6,7 +6,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Protocol, cast
 
-from farm.errors import EngineUnavailableError
+from farm.errors import EngineUnavailableError, InvalidEntryError
 from farm.media import MediaFormat, MediaInfo, MediaKind
 from farm.sampling import Target
 from farm.settings import Limits
@@ -102,10 +102,11 @@ def names() -> tuple[str, ...]:
 def load(name: str) -> Engine:
     """The engine of that name, imported on first use and kept.
 
-    Raises EngineUnavailableError where the name is unknown or its library cannot be imported.
+    Raises InvalidEntryError for a name that is unknown everywhere, and EngineUnavailableError where
+    this machine cannot import the engine's library.
     """
     if name not in _ENGINES:
-        raise EngineUnavailableError(
+        raise InvalidEntryError(
             f"expected engine to be one of {', '.join(_ENGINES)}; received {name!r}"
         )
     entry = _ENGINES[name]

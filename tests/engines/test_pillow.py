@@ -444,7 +444,7 @@ class TestRegistry:
         assert load("pillow") is load("pillow")
 
     def test_unknown_name(self):
-        with pytest.raises(EngineUnavailableError, match=r"pillow, pyav, .*; received 'nvdec'"):
+        with pytest.raises(InvalidEntryError, match=r"pillow, pyav, .*; received 'nvdec'"):
             load("nvdec")
 
     def test_a_library_that_cannot_be_imported(self, monkeypatch):
