@@ -14,6 +14,7 @@ from farm.engines.frame import FrameBatch
 from farm.errors import (
     CorruptError,
     EngineUnavailableError,
+    InvalidEntryError,
     LimitError,
     MediaError,
     SourceUnavailableError,
