@@ -1,7 +1,6 @@
 """What a lane does: takes one entry at a time, makes its pictures and answers with bytes."""
 
 import io
-import os
 import socket
 from dataclasses import asdict
 from typing import Any, BinaryIO
@@ -12,6 +11,7 @@ from farm import pipeline
 from farm.engines import Source
 from farm.errors import FarmError, InternalError, LaneMemoryError, SourceError
 from farm.isolation import wire
+from farm.range_file import RangeFile
 from farm.settings import Limits
 from farm.spec import Entry
 
@@ -103,42 +103,16 @@ class _LocalFile(io.FileIO):
         return data
 
 
-class _BrokerFile(io.RawIOBase):
+class _BrokerFile(RangeFile):
     """A remote source: each read is asked of the worker, which alone can reach a store."""
 
-    bytes_read = 0
-
     def __init__(self, sock: socket.socket, size_bytes: int) -> None:
+        super().__init__(self._ask, size_bytes)
         self._sock = sock
-        self._size_bytes = size_bytes
-        self._offset = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._offset
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._offset, os.SEEK_END: self._size_bytes}[whence]
-        if origin + offset < 0:
-            raise ValueError(f"expected an offset of at least 0, received {origin + offset}")
-        self._offset = origin + offset
-        return self._offset
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        length = min(len(view), self._size_bytes - self._offset)
-        if length <= 0:
-            return 0
-        wire.send(self._sock, {"op": "read", "offset": self._offset, "length": length})
+    def _ask(self, offset: int, length: int) -> bytes:
+        wire.send(self._sock, {"op": "read", "offset": offset, "length": length})
         answer = wire.receive(self._sock)
         if "error" in answer.header:
             raise SourceError(answer.header["error"])
-        view[: len(answer.payload)] = answer.payload
-        self._offset += len(answer.payload)
-        self.bytes_read += len(answer.payload)
-        return len(answer.payload)
+        return answer.payload

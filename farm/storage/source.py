@@ -1,6 +1,5 @@
 """Opened sources: a descriptor where there is a file, else ranges through a block cache."""
 
-import io
 import os
 import threading
 from collections import OrderedDict
@@ -10,6 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from farm.errors import SourceChangedError, SourceTooLargeError
+from farm.range_file import RangeFile
 from farm.settings import Limits
 from farm.storage.failure import READ, attempt
 from farm.storage.redaction import redact
@@ -189,39 +189,12 @@ class RangeSource(_Closing):
         return data
 
 
-class SourceStream(io.RawIOBase):
+class SourceStream(RangeFile):
     """A source as a seekable binary file; owns the source."""
 
     def __init__(self, source: OpenedSource) -> None:
+        super().__init__(source.read_at, source.size)
         self._source = source
-        self._offset = 0
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always."""
-        return True
-
-    def tell(self) -> int:
-        """The offset of the next byte."""
-        return self._offset
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Moves to an offset from the start, the present place or the end."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._offset, os.SEEK_END: self._source.size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"expected an offset of 0 or more, received {base + offset}")
-        self._offset = base + offset
-        return self._offset
-
-    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
-        """Fills the buffer; 0 at the end."""
-        data = self._source.read_at(self._offset, len(buffer))
-        buffer[: len(data)] = data
-        self._offset += len(data)
-        return len(data)
 
     def close(self) -> None:
         """Closes the source too."""
