@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.dialects.native import join_uri, parse_row
+from farm.dialects.native import parse_row
 from farm.errors import InvalidEntryError
 from farm.geometry import Fit
 from farm.spec import Entry, ImageFormat, Job
@@ -165,17 +165,3 @@ def test_any_row_is_an_entry_or_an_explained_error(row):
 def test_csv_and_json_rows_mean_the_same(width, quality):
     typed = {"source": "/a", "width": width, "quality": quality}
     assert parse({name: str(value) for name, value in typed.items()}) == parse(typed)
-
-
-@pytest.mark.parametrize(
-    ("destination", "uri"),
-    [
-        ("/out", "/out/a/b.jpg"),
-        ("/out/", "/out/a/b.jpg"),
-        ("s3://bucket/prefix", "s3://bucket/prefix/a/b.jpg"),
-        ("memory://", "memory://a/b.jpg"),
-        ("/", "/a/b.jpg"),
-    ],
-)
-def test_join_uri(destination, uri):
-    assert join_uri(destination, "a/b.jpg") == uri

@@ -60,11 +60,6 @@ def _optional(column: dict[str, Any]) -> dict[str, Any]:
     return shown | {"anyOf": choices if null in choices else [*choices, null]}
 
 
-def join_uri(destination: str, key: str) -> str:
-    """The URI of a key below a destination folder or prefix."""
-    return destination + key if destination.endswith("/") else f"{destination}/{key}"
-
-
 def _values(row: Mapping[str, object]) -> dict[str, object]:
     """The values that a row gives, without the absent ones."""
     values = {name: value for name, value in row.items() if value is not None}

@@ -52,4 +52,4 @@ def parse(uri: str) -> Location:
 def join(base: str, key: str) -> str:
     """The URI of a key below a base; a key's leading slashes do not lead out of it."""
     key = key.lstrip("/")
-    return f"{base.rstrip('/')}/{key}" if base else key
+    return f"{base}{key}" if not base or base.endswith("/") else f"{base}/{key}"

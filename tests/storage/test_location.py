@@ -44,6 +44,8 @@ def test_a_password_is_refused_and_not_told() -> None:
         ("/", "k", "/k"),
         ("", "k", "k"),
         ("/out", "/etc/passwd", "/out/etc/passwd"),
+        ("/out/", "a/b.jpg", "/out/a/b.jpg"),
+        ("memory://", "a/b.jpg", "memory://a/b.jpg"),
     ],
 )
 def test_join(base: str, key: str, uri: str) -> None:
