@@ -41,16 +41,17 @@ class LanePool:
         """Lends a lane, waiting until one is free; a `fresh` one has seen no other entry."""
         with self._slots:
             lane = self._take(fresh)
+            # Anything but an answer leaves the conversation in an unknown place; a lane that lied
+            # is not asked again.
+            has_answered = False
             try:
                 yield lane
-            except BaseException as error:
-                # Anything but an answer leaves the conversation in an unknown place; a lane that
-                # lied is not asked again.
-                if not isinstance(error, FarmError) or isinstance(error, LaneError):
-                    lane.kill()
+                has_answered = True
+            except FarmError as error:
+                has_answered = not isinstance(error, LaneError)
                 raise
             finally:
-                if lane.is_alive and lane.entries_done < self._lane_entries:
+                if has_answered and lane.is_alive and lane.entries_done < self._lane_entries:
                     with self._lock:
                         self._idle.append(lane)
                 else:
