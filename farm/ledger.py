@@ -14,7 +14,7 @@ results object exists; its name alone says so, and no entry is read to find out.
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -119,7 +119,6 @@ class PlanSeal:
     parts: int
     rows: int
     carried: int = 0
-    notes: dict[str, Any] = field(default_factory=dict)
 
 
 class Ledger:

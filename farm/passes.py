@@ -25,7 +25,7 @@ class Passes:
         self._retry = options.retry_failed
         self._refresh = options.refresh
 
-    def next_planner(self) -> "Planner | None":
+    def next_planner(self) -> Planner | None:
         """The unfinished pass to go on with, or a new one; None when nothing is left to do."""
         passes = self._ledger.passes()
         current = chain(passes)
@@ -57,7 +57,7 @@ class Passes:
 
     def _root(
         self, passes: list[Pass], reason: PassReason, wanted: str, manifest: dict[str, Any]
-    ) -> "Planner":
+    ) -> Planner:
         new = Pass(
             number=len(passes) + 1,
             reason=reason,
@@ -70,7 +70,7 @@ class Passes:
         self._ledger.create_pass(new)
         return Planner(self._ledger, new, self._options)
 
-    def _derived(self, last: Pass, reason: PassReason, deferred: int) -> "Planner":
+    def _derived(self, last: Pass, reason: PassReason, deferred: int) -> Planner:
         shard_entries = last.shard_entries or self._job.settings.shard_entries
         seal = self._ledger.read_seal(last.number)
         if deferred and seal is not None:

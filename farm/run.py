@@ -153,7 +153,7 @@ class _PassWalk:
         self._observer = observer
         self._stop = stop
         self._todo: collections.deque[ShardRef] = collections.deque()
-        self._in_flight: dict[ShardRef, int] = {}
+        self._in_flight: set[ShardRef] = set()
         self._attempts: collections.Counter[ShardRef] = collections.Counter()
         self._breaker = Breaker(planner.job.settings.pause_seconds)
         self._progress = Progress(None, 0, 0, 0, 0.0, None, 0, planner.number)
@@ -210,17 +210,18 @@ class _PassWalk:
         window = self._cluster.slots() + _EXTRA_SHARDS
         while self._todo and len(self._in_flight) < window:
             self._submit(self._todo.popleft(), is_final=False)
-        if not self._todo and not self._in_flight and self._planner.is_planned():
+        is_idle = not self._todo and not self._in_flight
+        if is_idle and self._breaker.aside and self._planner.is_planned():
             while self._breaker.aside:
                 self._submit(self._breaker.aside.pop(), is_final=True)
 
     def _submit(self, ref: ShardRef, *, is_final: bool) -> None:
         self._attempts[ref] += 1
-        self._in_flight[ref] = self._attempts[ref]
+        self._in_flight.add(ref)
         self._cluster.submit(ref, self._attempts[ref], is_final=is_final)
 
     def _settle(self, outcome: Outcome) -> None:
-        self._in_flight.pop(outcome.ref, None)
+        self._in_flight.discard(outcome.ref)
         match outcome.kind:
             case OutcomeKind.COMMITTED:
                 self._count(outcome)
@@ -272,7 +273,7 @@ class _PassWalk:
         )
 
     def _too_many_failures(self) -> bool:
-        return self._options.allows(self._progress.failures, self._progress.entries) is False
+        return not self._options.allows(self._progress.failures, self._progress.entries)
 
     def _tell(self, rows: int | None) -> None:
         now = time.monotonic()

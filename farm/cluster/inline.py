@@ -1,4 +1,4 @@
-"""One worker in this process, without Dask: for one file, and for tests."""
+"""One worker in this process, without Dask: what stands above the port is tested on it."""
 
 import time
 import uuid
@@ -11,7 +11,7 @@ from farm.worker import Worker
 
 
 class InlineCluster:
-    """One worker in this process, without Dask, for one file and for tests."""
+    """One worker in this process, which does its work while an outcome is waited for."""
 
     dashboard = None
 
