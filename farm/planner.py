@@ -5,6 +5,7 @@ import itertools
 import random
 import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from farm.dialects.native import parse_row
 from farm.errors import InvalidEntryError, InvalidManifestError
@@ -61,7 +62,6 @@ class Planner:
         if self._options.strict:
             self._check_rows()
         planned = Planned(self)
-        planned.start()
         try:
             yield planned
         finally:
@@ -138,69 +138,63 @@ class Planner:
 
 
 class Planned:
-    """A plan in the making."""
+    """A plan in the making, in a thread of its own."""
 
     def __init__(self, planner: Planner) -> None:
         self._planner = planner
         self._lock = threading.Lock()
         self._ready: list[ShardRef] = []
         self._rows = 0
-        self._error: BaseException | None = None
         self._given_up = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="farm-planner", daemon=True)
-
-    def start(self) -> None:
-        """Begins to plan."""
-        self._thread.start()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="farm-planner")
+        self._work = self._executor.submit(self._plan)
 
     def give_up(self) -> None:
         """Ends the planning after the part under way."""
         self._given_up.set()
-        self._thread.join()
+        self._executor.shutdown()
 
     def take(self) -> list[ShardRef]:
         """The shards that were planned since the last call and are not committed.
 
         Raises whatever stopped the planning.
         """
+        # Asked first: what was planned until then is handed out before the error is.
+        is_over = self._work.done()
         with self._lock:
             ready, self._ready = self._ready, []
-        if self._error is not None and not ready:
-            raise self._error
+        if is_over and not ready:
+            self._work.result()
         return ready
 
     def is_complete(self) -> bool:
         """Whether all shards have been handed out."""
+        is_over = self._work.done() and self._work.exception() is None
         with self._lock:
-            return not self._thread.is_alive() and not self._ready and self._error is None
+            return is_over and not self._ready
 
     def rows(self) -> int | None:
         """Rows that this command has to do, None while planning."""
-        return None if self._thread.is_alive() else self._rows
+        return self._rows if self._work.done() else None
 
-    def _work(self) -> None:
+    def _plan(self) -> None:
         planner = self._planner
-        try:
-            committed = planner.ledger.committed(planner.number)
-            if (seal := planner.ledger.read_seal(planner.number)) is not None:
-                refs = planner.ledger.shards(planner.number, planner.ledger.parts(planner.number))
-                todo = [ref for ref in refs if ref.name not in committed]
-                self._rows = round(seal.rows * len(todo) / max(1, len(refs)))
-                self._hand_out(todo)
+        committed = planner.ledger.committed(planner.number)
+        if (seal := planner.ledger.read_seal(planner.number)) is not None:
+            self._hand_out(planner.ledger.parts(planner.number), seal.rows, committed)
+            return
+        for part, rows in planner.plan():
+            self._hand_out([part], rows, committed)
+            if self._given_up.is_set():
                 return
-            for part, rows in planner.plan():
-                refs = planner.ledger.shards(planner.number, [part])
-                todo = [ref for ref in refs if ref.name not in committed]
-                self._rows += round(rows * len(todo) / max(1, len(refs)))
-                self._hand_out(todo)
-                if self._given_up.is_set():
-                    return
-        except Exception as error:  # noqa: BLE001 - handed to the thread that waits for the plan
-            self._error = error
 
-    def _hand_out(self, refs: list[ShardRef]) -> None:
+    def _hand_out(self, parts: list[Part], rows: int, committed: set[str]) -> None:
+        refs = self._planner.ledger.shards(self._planner.number, parts)
+        todo = [ref for ref in refs if ref.name not in committed]
+        # Which rows a shard holds is not read: its share stands for them.
+        self._rows += round(rows * len(todo) / max(1, len(refs)))
         with self._lock:
-            self._ready += refs
+            self._ready += todo
 
 
 def _cut_shards(rows: Iterable[Row], *, most_entries: int, most_bytes: int) -> Iterator[list[Row]]:

@@ -3,6 +3,7 @@
 import itertools
 import threading
 import uuid
+from concurrent.futures import wait
 
 import pytest
 from hypothesis import given
@@ -295,7 +296,7 @@ class TestInBackground:
 
         monkeypatch.setattr(SourceList, "rows", broken)
         with planner_of(job, new_ledger()).in_background() as planned:
-            planned._thread.join()
+            wait([planned._work])
             assert len(planned.take()) == 4
             assert not planned.is_complete()
             with pytest.raises(InvalidManifestError, match="went away"):
@@ -311,7 +312,7 @@ class TestInBackground:
         monkeypatch.setattr(SourceList, "rows", None)
         monkeypatch.setattr(Ledger, "read_shard", None)
         with planner.in_background() as planned:
-            planned._thread.join()
+            wait([planned._work])
             assert planned.take() == refs[-3:]
             assert planned.is_complete()
             assert planned.rows() == ROWS * 3 // len(refs)
@@ -324,7 +325,7 @@ class TestInBackground:
         for ref in first:
             ledger.commit(ref, [])
         with planner.in_background() as planned:
-            planned._thread.join()
+            wait([planned._work])
             taken = planned.take()
             assert planned.rows() == ROWS - 20
         assert set(taken) == set(ledger.shards(1, ledger.parts(1))) - set(first)
