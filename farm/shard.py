@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from farm import storage
 from farm.dialects.native import parse_row
 from farm.errors import FarmError, InternalError, LaneError
-from farm.isolation import Lane, LanePool, Made, made_of
+from farm.isolation import Lane, LanePool, Made, made_of, request_of
 from farm.plan import fingerprint, make_plans
 from farm.record import Artifact, Record, Status
 from farm.row import Row
@@ -163,14 +163,14 @@ class ShardWalk:
         began = time.perf_counter()
         with storage.open_source(entry.source, expected_size=entry.size, limits=limits) as source:
             fetched = time.perf_counter()
-            request = {
-                "op": "make",
-                "entry": entry.model_dump(mode="json"),
-                "row": known.row,
-                "limits": limits.model_dump(mode="json"),
-                "size_bytes": source.size,
-                "name": known.source,
-            }
+            request = request_of(
+                "make",
+                entry,
+                row=known.row,
+                limits=limits,
+                size_bytes=source.size,
+                name=known.source,
+            )
             with self._pool.lease(fresh=is_alone) as lane, self._watched(lane):
                 reply = lane.call(
                     request,

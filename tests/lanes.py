@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from farm.isolation import LanePool
+from farm.isolation import LanePool, request_of
 from farm.settings import Limits
 from farm.spec import Entry
 
@@ -25,14 +25,8 @@ def shared_pool() -> LanePool:
 def request(size_bytes: int, **entry: Any) -> dict[str, Any]:
     """What a worker sends to a lane for one entry."""
     fields = {"source": "/a.syn", "id": "e", "destination": "/out", "outputs": ({"width": 16},)}
-    return {
-        "op": "make",
-        "entry": Entry.model_validate(fields | entry).model_dump(mode="json"),
-        "row": 1,
-        "limits": Limits().model_dump(mode="json"),
-        "size_bytes": size_bytes,
-        "name": "a.syn",
-    }
+    asked = Entry.model_validate(fields | entry)
+    return request_of("make", asked, row=1, limits=Limits(), size_bytes=size_bytes, name="a.syn")
 
 
 def is_running(pid: int) -> bool:

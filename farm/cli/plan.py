@@ -85,7 +85,7 @@ def _names_only(job: "Job") -> Iterator[_Look]:
 @contextmanager
 def _probed(job: "Job") -> Iterator[_Look]:
     from farm import storage
-    from farm.isolation import LanePool
+    from farm.isolation import LanePool, request_of
 
     settings = job.settings
     pool = LanePool(
@@ -98,14 +98,14 @@ def _probed(job: "Job") -> Iterator[_Look]:
         with storage.open_source(
             entry.source, expected_size=entry.size, limits=settings.limits
         ) as source:
-            request = {
-                "op": "probe",
-                "entry": entry.model_dump(mode="json"),
-                "row": row,
-                "limits": settings.limits.model_dump(mode="json"),
-                "size_bytes": source.size,
-                "name": storage.redact(entry.source),
-            }
+            request = request_of(
+                "probe",
+                entry,
+                row=row,
+                limits=settings.limits,
+                size_bytes=source.size,
+                name=storage.redact(entry.source),
+            )
             with pool.lease() as lane:
                 reply = lane.call(
                     request,

@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from farm.errors import (
     EngineUnavailableError,
@@ -19,6 +19,8 @@ from farm.errors import (
     error_from,
 )
 from farm.isolation import wire
+from farm.settings import Limits
+from farm.spec import Entry
 
 ReadAt = Callable[[int, int], bytes]
 
@@ -32,6 +34,29 @@ class Reply:
 
     header: dict[str, Any]
     payload: bytes
+
+
+def request_of(
+    op: Literal["make", "probe"],
+    entry: Entry,
+    *,
+    row: int,
+    limits: Limits,
+    size_bytes: int,
+    name: str,
+) -> dict[str, Any]:
+    """What a lane is asked: to make an entry's pictures, or to tell what is planned for it.
+
+    `name` is what messages call the source; `row` is the entry's number in the manifest.
+    """
+    return {
+        "op": op,
+        "entry": entry.model_dump(mode="json"),
+        "row": row,
+        "limits": limits.model_dump(mode="json"),
+        "size_bytes": size_bytes,
+        "name": name,
+    }
 
 
 class Parent(Protocol):
