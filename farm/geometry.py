@@ -63,15 +63,17 @@ class Geometry:
     offset: tuple[int, int] = (0, 0)
     orientation: int = 1
 
-    def needed_size(self, source: Size) -> Size:
+    def needed_size(self, source: Size, *, margin: float = 1.0) -> Size:
         """The smallest stored size of the whole `source` whose `box` need not be enlarged.
 
-        A decoder may shrink on load down to it; at most `source` itself.
+        A decoder may shrink on load down to it; at most `source` itself. With a `margin` above 1,
+        what it shrinks to is that many times as large as the picture, so that the last step of the
+        way down is the resize's.
         """
         width, height = _turned(self.size.width, self.size.height, self.orientation)
         return Size(
-            min(source.width, math.ceil(source.width * width / self.box.width)),
-            min(source.height, math.ceil(source.height * height / self.box.height)),
+            min(source.width, math.ceil(margin * source.width * width / self.box.width)),
+            min(source.height, math.ceil(margin * source.height * height / self.box.height)),
         )
 
 

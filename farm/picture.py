@@ -7,7 +7,10 @@ from torch import Tensor
 import kernels
 from farm.engines.frame import FrameBatch
 from farm.geometry import Geometry
-from farm.spec import ImageFormat, ThumbnailSpec
+from farm.spec import Fidelity, ImageFormat, ThumbnailSpec
+
+# How many times as large as the picture a decoder must leave what it shrinks on load.
+DECODE_MARGINS = {Fidelity.FAST: 1.0, Fidelity.BALANCED: 1.5, Fidelity.BEST: 2.0}
 
 _BLACK = (0, 0, 0)
 _WHITE = (255, 255, 255)

@@ -17,12 +17,12 @@ from farm.engines.frame import FrameBatch
 from farm.errors import EngineUnavailableError, NoFrameError
 from farm.geometry import Size
 from farm.media import MediaFormat, MediaInfo, MediaKind
-from farm.picture import finish
+from farm.picture import DECODE_MARGINS, finish
 from farm.plan import Plan, Shot, make_plans, settle
 from farm.sampling import Target
 from farm.settings import Limits
 from farm.sniff import HEAD_BYTES, sniff
-from farm.spec import Entry
+from farm.spec import Entry, Fidelity
 
 FORMAT_MISMATCH = "format_mismatch"
 
@@ -188,7 +188,13 @@ def _make(work: _Work, outputs: Sequence[int], engine: Engine, decoder: Decoder)
     orders = [_Order.of(plan) for plan in plans]
     thumbnails: list[Thumbnail] = []
     answered: set[int] = set()
-    for batch in _timed(work, decoder.frames(targets, at_least=_needed_size(plans, info.size))):
+    batches = decoder.frames(
+        targets,
+        at_least=_needed_size(plans, info.size),
+        fidelity=max((plan.spec.fidelity for plan in plans), key=list(Fidelity).index),
+        previews=all(plan.spec.previews for plan in plans),
+    )
+    for batch in _timed(work, batches):
         moments = [[targets[index] for index in answers] for answers in batch.answers]
         answered.update(*batch.answers)
         for order in orders:
@@ -238,7 +244,11 @@ def _targets(plans: Sequence[Plan]) -> list[Target]:
 
 def _needed_size(plans: Sequence[Plan], source: Size) -> Size | None:
     """The smallest coded size that serves all plans; None where only the frames can tell."""
-    sizes = [plan.geometry.needed_size(source) for plan in plans if plan.geometry is not None]
+    sizes = [
+        plan.geometry.needed_size(source, margin=DECODE_MARGINS[plan.spec.fidelity])
+        for plan in plans
+        if plan.geometry is not None
+    ]
     if len(sizes) < len(plans):
         return None
     return Size(max(size.width for size in sizes), max(size.height for size in sizes))

@@ -24,12 +24,14 @@ class Target:
     """One wanted moment: a pts in seconds, or a frame number where `frame` is not None.
 
     `frame` counts from 0 in order of presentation; -1 is the last one. Beside a frame number,
-    `seconds` is only an estimate.
+    `seconds` is only an estimate. A keyframe that lies more than `max_drift_seconds` before the
+    moment does not serve: then it is the exact frame that is wanted.
     """
 
     seconds: float
     accuracy: Accuracy
     frame: int | None = None
+    max_drift_seconds: float | None = None
 
 
 def make_targets(
@@ -51,12 +53,16 @@ def make_targets(
             target, warning = _frame_target(position, info)
         else:
             offset, warning = _offset(position, duration, info.average_fps)
-            target = Target(info.start_seconds + offset, spec.accuracy)
+            target = _target(spec, info.start_seconds + offset)
         return (target,), (warning,) if warning else ()
     if not duration:
-        return (Target(info.start_seconds, spec.accuracy),), (DURATION_UNKNOWN,)
+        return (_target(spec, info.start_seconds),), (DURATION_UNKNOWN,)
     offsets = ((i + 0.5) / spec.count * duration for i in range(spec.count))
-    return tuple(Target(info.start_seconds + offset, spec.accuracy) for offset in offsets), ()
+    return tuple(_target(spec, info.start_seconds + offset) for offset in offsets), ()
+
+
+def _target(spec: ThumbnailSpec, seconds: float) -> Target:
+    return Target(seconds, spec.accuracy, max_drift_seconds=spec.max_drift)
 
 
 def _duration(info: MediaInfo) -> float:

@@ -46,6 +46,18 @@ class Accuracy(StrEnum):
     EXACT = "exact"
 
 
+class Fidelity(StrEnum):
+    """How near a picture comes to the ideal: the whole source, resampled in floating point.
+
+    docs/performance.md has what each costs and how far it is off. `fast` also takes what a
+    progressive JPEG's first scans tell.
+    """
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    BEST = "best"
+
+
 class PositionUnit(StrEnum):
     """What a position counts."""
 
@@ -147,6 +159,15 @@ class ThumbnailSpec(_Model):
         None, description="this many moments, evenly placed"
     )
     accuracy: Accuracy = Accuracy.KEYFRAME
+    max_drift: Annotated[float, Field(ge=0)] | None = Field(
+        None,
+        description="seconds that a keyframe may lie before the position; past them the exact "
+        "frame is decoded; default any",
+    )
+    fidelity: Fidelity = Fidelity.BALANCED
+    previews: bool = Field(
+        False, description="whether a preview inside the source may stand for it"
+    )
     filename: str | None = Field(None, min_length=1, max_length=1024)
     engine: str | None = None
     engine_version: str | None = None
@@ -158,6 +179,8 @@ class ThumbnailSpec(_Model):
             raise ValueError("expected position or count, received both")
         if self.fit in (Fit.CROP, Fit.PAD) and (self.width is None or self.height is None):
             raise ValueError(f"expected width and height with fit '{self.fit.value}'")
+        if self.max_drift is not None and self.accuracy is not Accuracy.KEYFRAME:
+            raise ValueError("expected max_drift with accuracy 'keyframe' only")
         if self.engine_version is not None and self.engine is None:
             raise ValueError("expected engine with engine_version")
         return self

@@ -169,3 +169,11 @@ def test_moments_of_a_count_are_evenly_placed(info, count):
     assert seconds[0] - info.start_seconds == pytest.approx(step / 2, abs=1e-6)
     for before, after in pairwise(seconds):
         assert after - before == pytest.approx(step, abs=1e-6)
+
+
+def test_the_drift_allowed_goes_with_every_keyframe() -> None:
+    for fields in ({"position": 3}, {"count": 4}):
+        targets, _ = make_targets(ThumbnailSpec.model_validate(fields | {"max_drift": 2}), video())
+        assert {target.max_drift_seconds for target in targets} == {2.0}
+    targets, _ = make_targets(ThumbnailSpec.model_validate({"position": "frame:3"}), video())
+    assert targets[0].max_drift_seconds is None

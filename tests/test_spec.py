@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from farm.spec import Entry, Position, PositionUnit, ThumbnailSpec, explain
+from farm.spec import Accuracy, Entry, Position, PositionUnit, ThumbnailSpec, explain
 
 SECONDS, FRACTION, FRAME = PositionUnit.SECONDS, PositionUnit.FRACTION, PositionUnit.FRAME
 
@@ -108,3 +108,10 @@ def test_passwords_have_no_place_and_are_not_repeated(field: str) -> None:
 def test_the_slowest_output_has_its_time() -> None:
     outputs = ({"timeout": 5}, {"timeout": 50}, {"timeout": 20})
     assert Entry(source="/a", destination="/b", outputs=outputs).timeout_seconds == 50
+
+
+def test_a_drift_is_for_keyframes_only() -> None:
+    assert ThumbnailSpec(max_drift=0.5).max_drift == 0.5
+    with pytest.raises(ValidationError) as caught:
+        ThumbnailSpec(max_drift=0.5, accuracy=Accuracy.EXACT)
+    assert "keyframe" in explain(caught.value)

@@ -10,6 +10,7 @@ from farm.errors import EngineUnavailableError, InvalidEntryError
 from farm.media import MediaFormat, MediaInfo, MediaKind
 from farm.sampling import Target
 from farm.settings import Limits
+from farm.spec import Fidelity
 
 if TYPE_CHECKING:
     from farm.engines.frame import FrameBatch
@@ -41,12 +42,18 @@ class Decoder(Protocol):
         """What a person should know of the result, up to now, such as `position_past_end`."""
 
     def frames(
-        self, targets: Sequence[Target], *, at_least: "Size | None"
+        self,
+        targets: Sequence[Target],
+        *,
+        at_least: "Size | None",
+        fidelity: Fidelity = Fidelity.BALANCED,
+        previews: bool = False,
     ) -> "Iterator[FrameBatch]":
         """Yields the pictures for the targets, each target answered exactly once, in any order.
 
         `at_least` is the smallest coded size that serves: a decoder may shrink on load down to it.
-        Raises a MediaError where a target cannot be answered.
+        `fidelity` and `previews` permit what the output fields of these names say; a decoder that
+        knows no such shortcut ignores them. Raises a MediaError where a target cannot be answered.
         """
 
     def close(self) -> None:

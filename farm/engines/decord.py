@@ -27,7 +27,7 @@ from farm.geometry import Size
 from farm.media import ColorTags, MediaFormat, MediaInfo, MediaKind
 from farm.sampling import Target
 from farm.settings import Limits
-from farm.spec import Accuracy
+from farm.spec import Accuracy, Fidelity
 
 decord.logging.set_level(decord.logging.QUIET)
 
@@ -100,7 +100,14 @@ class DecordDecoder:
         """What a person should know of the frames given so far."""
         return tuple(self._warnings)
 
-    def frames(self, targets: Sequence[Target], *, at_least: Size | None) -> Iterator[FrameBatch]:
+    def frames(
+        self,
+        targets: Sequence[Target],
+        *,
+        at_least: Size | None,
+        fidelity: Fidelity = Fidelity.BALANCED,
+        previews: bool = False,
+    ) -> Iterator[FrameBatch]:
         """Yields one RGB frame for each group of targets that it answers, in order of time.
 
         `at_least` changes nothing. Raises a MediaError where decord gives no frame.

@@ -17,6 +17,7 @@ from farm.geometry import Size
 from farm.media import ColorTags, MediaFormat, MediaInfo, MediaKind
 from farm.sampling import Target
 from farm.settings import Limits
+from farm.spec import Fidelity
 
 # Sniffed format -> Pillow plug-in. What is missing here is never opened, above all EPS, which would
 # run Ghostscript. JPEG brings MPO with it.
@@ -72,7 +73,14 @@ class PillowDecoder:
         """`icc_ignored`, `exif_ignored`, and what Pillow warned of as `decoder: ...`."""
         return tuple(self._warnings)
 
-    def frames(self, targets: Sequence[Target], *, at_least: Size | None) -> Iterator[FrameBatch]:
+    def frames(
+        self,
+        targets: Sequence[Target],
+        *,
+        at_least: Size | None,
+        fidelity: Fidelity = Fidelity.BALANCED,
+        previews: bool = False,
+    ) -> Iterator[FrameBatch]:
         """Yields the one picture, for all targets; a JPEG is shrunk on load down to `at_least`."""
         if not targets:
             return

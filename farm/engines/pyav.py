@@ -18,7 +18,7 @@ from farm.geometry import Size
 from farm.media import MediaFormat, MediaInfo, MediaKind, Transfer
 from farm.sampling import Target
 from farm.settings import Limits
-from farm.spec import Accuracy
+from farm.spec import Accuracy, Fidelity
 
 
 class PyAVEngine:
@@ -67,7 +67,14 @@ class PyAVDecoder:
         """What a person should know of the frames given so far."""
         return tuple(self._warnings)
 
-    def frames(self, targets: Sequence[Target], *, at_least: Size | None) -> Iterator[FrameBatch]:
+    def frames(
+        self,
+        targets: Sequence[Target],
+        *,
+        at_least: Size | None,
+        fidelity: Fidelity = Fidelity.BALANCED,
+        previews: bool = False,
+    ) -> Iterator[FrameBatch]:
         """Yields one frame for each group of targets that it answers, keyframes first.
 
         `at_least` changes nothing: these decoders have no smaller size. A target past the end gets

@@ -23,7 +23,7 @@ from farm.geometry import Size
 from farm.media import ColorTags, MediaFormat, MediaInfo, MediaKind
 from farm.sampling import Target
 from farm.settings import Limits
-from farm.spec import Accuracy
+from farm.spec import Accuracy, Fidelity
 
 MAGIC = b"FARMSYN1 "
 _RECIPE_BYTES = 4096
@@ -136,7 +136,14 @@ class SyntheticDecoder:
         """Nothing: a recipe is always clear."""
         return ()
 
-    def frames(self, targets: Sequence[Target], *, at_least: Size | None) -> Iterator[FrameBatch]:
+    def frames(
+        self,
+        targets: Sequence[Target],
+        *,
+        at_least: Size | None,
+        fidelity: Fidelity = Fidelity.BALANCED,
+        previews: bool = False,
+    ) -> Iterator[FrameBatch]:
         """Yields one picture per target, in the order of the targets; nothing shrinks on load."""
         self._strike()
         for index, target in enumerate(targets):
