@@ -1,0 +1,104 @@
+"""What a movie header tells of its tracks, as plain values."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from farm.geometry import Box, Size
+
+
+@dataclass(frozen=True, slots=True)
+class Color:
+    """Colour tags by the numbers of ITU-T H.273, and the ICC profile; 2 is unspecified."""
+
+    primaries: int = 2
+    transfer: int = 2
+    matrix: int = 2
+    full_range: bool | None = None
+    icc: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Hdr:
+    """The contents of the boxes `mdcv` (or `SmDm`) and `clli` (or `CoLL`), empty where absent."""
+
+    mastering: bytes = b""
+    light_level: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class DolbyVision:
+    """Dolby Vision's configuration record: profile, and 0 for a base layer that shows nothing
+    by itself, else the base layer's compatibility (1 HDR10, 2 SDR, 4 HLG)."""
+
+    profile: int
+    level: int
+    compatibility: int
+
+
+@dataclass(frozen=True, slots=True)
+class SampleEntry:
+    """One description of samples (`stsd`).
+
+    `fourcc` is that of the coded data: `avc1` also where the box is `encv`. `extradata` is what
+    libavcodec wants: the content of avcC, hvcC, av1C, vpcC, or MPEG-4's DecoderSpecificInfo.
+    `protection` is the scheme of encrypted samples, such as `cenc`, empty for clear ones.
+    `clean_aperture` is the part that is shown, in pixels of the coded picture.
+    """
+
+    fourcc: str
+    size: Size
+    extradata: bytes = b""
+    bits: int = 0
+    object_type: int = 0
+    pixel_aspect: Fraction | None = None
+    clean_aperture: Box | None = None
+    color: Color | None = None
+    hdr: Hdr = Hdr()
+    dolby_vision: DolbyVision | None = None
+    protection: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One track; times are ticks of 1 / `timescale` seconds.
+
+    `duration` is the media's, `shown_duration` what the edit list leaves of it. `matrix` is the
+    display matrix of `tkhd`, row-major 16.16 (2.30 in the third column), and `orientation` the
+    Exif code next to it. `is_picture` tells cover art and chapter thumbnails from the video.
+    """
+
+    id: int
+    handler: str
+    is_enabled: bool
+    size: Size
+    matrix: tuple[int, ...]
+    orientation: int
+    timescale: int
+    duration: int
+    shown_duration: int
+    is_picture: bool
+    entries: tuple[SampleEntry, ...]
+
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds of one tick."""
+        return Fraction(1, self.timescale)
+
+    @property
+    def is_video(self) -> bool:
+        """Whether the samples are pictures of a video."""
+        return self.handler == "vide" and not self.is_picture
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether samples of any description are encrypted."""
+        return any(entry.protection for entry in self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Movie:
+    """All tracks, in the order of the file."""
+
+    tracks: tuple[Track, ...]
+    major_brand: str
+    is_fragmented: bool
