@@ -3,14 +3,8 @@
 from dataclasses import dataclass
 
 from farm.media import MediaInfo, MediaKind
-from farm.spec import (
-    DEFAULT_POSITION,
-    Accuracy,
-    Position,
-    PositionUnit,
-    ThumbnailSpec,
-    parse_position,
-)
+from farm.position import Position, PositionUnit, parse_position
+from farm.spec import DEFAULT_POSITION, Accuracy, ThumbnailSpec
 
 DURATION_UNKNOWN = "duration_unknown"
 POSITION_PAST_END = "position_past_end"

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from farm.spec import Accuracy, Entry, Position, PositionUnit, ThumbnailSpec, explain
+from farm.position import Position, PositionUnit
+from farm.spec import Accuracy, Entry, ThumbnailSpec, explain
 
 SECONDS, FRACTION, FRAME = PositionUnit.SECONDS, PositionUnit.FRACTION, PositionUnit.FRAME
 

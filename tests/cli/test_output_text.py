@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from farm.cli.output_text import output_text, parse_output, parse_size
 from farm.errors import InvalidJobError
 from farm.geometry import Fit
-from farm.spec import Accuracy, ImageFormat, Position, ThumbnailSpec, parse_position
+from farm.position import Position, parse_position
+from farm.spec import Accuracy, ImageFormat, ThumbnailSpec
 
 
 def test_reads_a_size_and_fields() -> None:
