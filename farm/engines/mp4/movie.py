@@ -49,6 +49,7 @@ class SampleEntry:
     size: Size
     extradata: bytes = b""
     bits: int = 0
+    data_reference: int = 1
     object_type: int = 0
     pixel_aspect: Fraction | None = None
     clean_aperture: Box | None = None
@@ -60,22 +61,27 @@ class SampleEntry:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One track; times are ticks of 1 / `timescale` seconds.
+    """One track, the `number`-th of the file; times are ticks of 1 / `timescale` seconds.
 
-    `duration` is the media's, `shown_duration` what the edit list leaves of it. `matrix` is the
-    display matrix of `tkhd`, row-major 16.16 (2.30 in the third column), and `orientation` the
-    Exif code next to it. `is_picture` tells cover art and chapter thumbnails from the video.
+    `duration` is what is shown: the media's, or what the edit list leaves of it; 0 is unknown.
+    `frame_count` samples last `media_duration`; both are 0 where samples stand in fragments only.
+    `matrix` is the display matrix, row-major 16.16 (2.30 in the third column), and `orientation`
+    the Exif code next to it. `pixel_aspect` is the container's, None where it has none.
+    `is_picture` tells thumbnails of chapters from a video. `entries` are read for video only.
     """
 
+    number: int
     id: int
     handler: str
     is_enabled: bool
     size: Size
     matrix: tuple[int, ...]
     orientation: int
+    pixel_aspect: Fraction | None
     timescale: int
     duration: int
-    shown_duration: int
+    media_duration: int
+    frame_count: int
     is_picture: bool
     entries: tuple[SampleEntry, ...]
 
@@ -85,14 +91,21 @@ class Track:
         return Fraction(1, self.timescale)
 
     @property
+    def average_rate(self) -> Fraction | None:
+        """Frames a second; None where unknown."""
+        if not self.media_duration:
+            return None
+        return Fraction(self.frame_count * self.timescale, self.media_duration)
+
+    @property
     def is_video(self) -> bool:
         """Whether the samples are pictures of a video."""
         return self.handler == "vide" and not self.is_picture
 
     @property
-    def is_encrypted(self) -> bool:
-        """Whether samples of any description are encrypted."""
-        return any(entry.protection for entry in self.entries)
+    def protection(self) -> str:
+        """The scheme that encrypts samples of any description; empty for none."""
+        return next((entry.protection for entry in self.entries if entry.protection), "")
 
 
 @dataclass(frozen=True, slots=True)
