@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from farm import engines
-from farm.engines import Decoder, Engine, Source
+from farm.engines import Decoder, Engine, PassedOnError, Source
 from farm.errors import EngineUnavailableError, FarmError, UnsupportedFormatError
 from farm.media import MediaFormat
 from farm.settings import Limits
@@ -43,8 +43,9 @@ def decode_with(
     """What `action` makes of the opened source, and which engines gave up before it and why.
 
     Without a name, an engine that is missing or does not know the format hands over to the next;
-    where all do, the error is that of the first, which is the one to be helped. A named engine
-    never hands over. Raises EngineUnavailableError, UnsupportedFormatError and what `action` does.
+    where all do, the error is that of the first, which is the one to be helped. An engine that
+    passes a file on leaves no trace, except where it was named: a named engine never hands over.
+    Raises EngineUnavailableError, UnsupportedFormatError and what `action` does.
     """
     names = (choice.name,) if choice.name else engines.candidates(media_format)
     failures: list[tuple[str, FarmError]] = []
@@ -55,6 +56,9 @@ def decode_with(
             opened = engine.open(source, media_format=media_format, limits=limits)
             with closing(opened) as decoder:
                 made = action(engine, decoder)
+        except PassedOnError:
+            if choice.name:
+                raise
         except (EngineUnavailableError, UnsupportedFormatError) as error:
             failures.append((name, error))
         else:

@@ -16,10 +16,8 @@ from importlib import metadata
 from pathlib import Path
 
 from farm import engines
-from farm.engines import candidates
 from farm.errors import EngineUnavailableError, FarmError
 from farm.machine import usable_cores, usable_memory_bytes
-from farm.media import MediaFormat, MediaKind
 
 _CHILD_SECONDS = 120.0
 _CURE_FOREIGN = (
@@ -142,8 +140,7 @@ def _version_findings(child: "_Child") -> Iterator[Finding]:
 
 
 def _engine_findings(child: "_Child") -> Iterator[Finding]:
-    images, videos = (candidates(MediaFormat(kind, "any")) for kind in MediaKind)
-    for name in dict.fromkeys((*images, *videos, "synthetic")):
+    for name in engines.names():
         yield child.find(name, _engine_version, name, otherwise=State.MISSING)
     yield child.find("encoder pillow", _encoder_version)
 

@@ -6,7 +6,7 @@ import pytest
 
 from farm import engines
 from farm.choice import Choice, choices, decode_with
-from farm.engines import Source
+from farm.engines import PassedOnError, Source
 from farm.errors import EngineUnavailableError, NoFrameError, UnsupportedFormatError
 from farm.media import MediaFormat, MediaKind
 from farm.settings import Limits
@@ -83,6 +83,21 @@ def test_an_engine_that_gives_up_while_decoding_hands_over(install):
 
     assert run(action=action) == ("second", "first -> second: no such profile")
     assert first.closed == 1
+
+
+def test_a_file_that_is_passed_on_is_no_fallback(install):
+    passed = PassedOnError("has 4 components")
+    install(Fake("a", error=passed), Fake("b"))
+    assert run() == ("b", None)
+    with pytest.raises(UnsupportedFormatError, match="has 4 components"):
+        run(Choice("a"))
+
+
+def test_a_file_that_all_pass_on_or_refuse_is_unsupported(install):
+    passed, no = PassedOnError("is lossless"), UnsupportedFormatError("no lossless")
+    install(Fake("a", error=passed), Fake("b", error=no))
+    with pytest.raises(UnsupportedFormatError, match="no lossless"):
+        run()
 
 
 def test_other_errors_end_the_search(install):

@@ -6,7 +6,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Protocol, cast
 
-from farm.errors import EngineUnavailableError, InvalidEntryError
+from farm.errors import EngineUnavailableError, InvalidEntryError, UnsupportedFormatError
 from farm.media import MediaFormat, MediaInfo, MediaKind
 from farm.sampling import Target
 from farm.settings import Limits
@@ -15,6 +15,13 @@ from farm.spec import Fidelity
 if TYPE_CHECKING:
     from farm.engines.frame import FrameBatch
     from farm.geometry import Size
+
+
+class PassedOnError(UnsupportedFormatError):
+    """An engine that takes only the plain files of a format leaves this one to the next.
+
+    That is how the two share the work, not a fallback.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,11 @@ class _Entry:
     path: str
     kinds: frozenset[MediaKind]
     hint: str
+    formats: frozenset[str] | None = None  # None: any format of its kinds
+
+    def takes(self, media_format: MediaFormat) -> bool:
+        known = self.formats is None or media_format.name in self.formats
+        return known and media_format.kind in self.kinds
 
 
 _IMAGE = frozenset({MediaKind.IMAGE})
@@ -87,6 +99,12 @@ _VIDEO = frozenset({MediaKind.VIDEO})
 
 # In order of preference. `synthetic` serves only its own format.
 _ENGINES = {
+    "turbojpeg": _Entry(
+        "farm.engines.turbojpeg:TurboJpegEngine",
+        _IMAGE,
+        "pip install 'simplejpeg>=1.8'",
+        formats=frozenset({"jpeg"}),
+    ),
     "pillow": _Entry("farm.engines.pillow:PillowEngine", _IMAGE, "pip install 'pillow>=12'"),
     "pyav": _Entry("farm.engines.pyav:PyAVEngine", _VIDEO, "pip install 'av>=16'"),
     "decord": _Entry(
@@ -132,7 +150,7 @@ def candidates(media_format: MediaFormat) -> tuple[str, ...]:
     """The engines to try for a format where the caller named none, best first."""
     if media_format.name == "synthetic":
         return ("synthetic",)
-    return tuple(name for name, entry in _ENGINES.items() if media_format.kind in entry.kinds)
+    return tuple(name for name, entry in _ENGINES.items() if entry.takes(media_format))
 
 
 def available() -> dict[str, str]:

@@ -35,6 +35,14 @@ def to_srgb(picture: Image.Image) -> tuple[Tensor, bool]:
     return _to_tensor(color), honoured
 
 
+def is_srgb(profile: bytes) -> bool:
+    """Whether a colour profile is sRGB by its name, so that it changes nothing."""
+    try:
+        return _to_srgb_transform(profile)[1] is None
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return False
+
+
 def _split(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """The colours in mode L, RGB, CMYK or LAB, and the alpha channel."""
     if picture.has_transparency_data:

@@ -61,7 +61,10 @@ def test_options_override_the_job_file(tmp_path: Path, monkeypatch: pytest.Monke
         ("manifest: m\nledger: s3://u:secret@b/out\n", "ledger: expected no password"),
         ("manifest: m\nsettings: {lanes: -1}\n", "settings.lanes: "),
         ("manifest: m\noutputs: [{filename: same.jpg}]\n", "outputs[0]: expected {id}"),
-        ("manifest: m\noutputs: [{engine: x}]\n", "outputs[0]: engine: expected one of pillow, "),
+        (
+            "manifest: m\noutputs: [{engine: x}]\n",
+            "outputs[0]: engine: expected one of turbojpeg, ",
+        ),
         ("manifest: [\n", "expected YAML: line 2, column 1: "),
         ("- manifest\n", "expected keys and values"),
         ("destination: d\n", "expected a job file or --manifest"),

@@ -61,7 +61,7 @@ def test_a_file_without_a_picture_ends_with_1(farm: Farm, tmp_path: Path) -> Non
         (["-o", "x.jpg", "--count", "0"], "count: "),
         (["-o", "x-%q.jpg", "--count", "2"], "--out: unexpected '%q'"),
         (["-o", "x.jpg", "--count", "2"], "--out: expected %d in the name of 2 pictures"),
-        (["-o", "x.jpg", "--engine", "nosuch"], "engine: expected one of pillow, "),
+        (["-o", "x.jpg", "--engine", "nosuch"], "engine: expected one of turbojpeg, "),
         (["-o", "s3://u:word@b/x.jpg"], "destination: expected no password in a URI"),
         ([], "Missing option '--out'"),
     ],

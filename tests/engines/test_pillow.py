@@ -438,6 +438,7 @@ def test_notes():
 class TestRegistry:
     def test_candidates(self):
         assert candidates(MediaFormat(MediaKind.IMAGE, "png")) == ("pillow",)
+        assert candidates(MediaFormat(MediaKind.IMAGE, "jpeg")) == ("turbojpeg", "pillow")
         assert candidates(MediaFormat(MediaKind.VIDEO, "mp4")) == ("pyav", "decord")
         assert candidates(MediaFormat(MediaKind.VIDEO, "synthetic")) == ("synthetic",)
 
@@ -445,7 +446,9 @@ class TestRegistry:
         assert load("pillow") is load("pillow")
 
     def test_unknown_name(self):
-        with pytest.raises(InvalidEntryError, match=r"pillow, pyav, .*; received 'nvdec'"):
+        with pytest.raises(
+            InvalidEntryError, match=r"turbojpeg, pillow, pyav, .*; received 'nvdec'"
+        ):
             load("nvdec")
 
     def test_a_library_that_cannot_be_imported(self, monkeypatch):

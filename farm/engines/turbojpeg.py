@@ -1,0 +1,247 @@
+"""Decodes plain JPEGs with libjpeg-turbo straight to RGB, shrunk on load; the rest is Pillow's."""
+
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from typing import ClassVar
+
+import numpy as np
+import simplejpeg  # type: ignore[import-untyped]
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from farm.engines import PassedOnError, Source
+from farm.engines.frame import FrameBatch
+from farm.engines.jpeg_header import (
+    MOST_HEADER_BYTES,
+    Buffer,
+    HeaderError,
+    JpegHeader,
+    parse_header,
+)
+from farm.engines.pillow import PillowDecoder, PillowEngine
+from farm.engines.pillow_errors import too_large, translated
+from farm.engines.srgb import is_srgb, to_srgb
+from farm.geometry import Size
+from farm.media import ColorTags, MediaFormat, MediaInfo, MediaKind
+from farm.sampling import Target
+from farm.settings import Limits
+from farm.spec import Fidelity
+
+_MOST_BYTES = 1 << 30  # all of a file is held in memory
+_HEAD_BYTES = 64 << 10
+
+_FRAMES = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive"}
+# N/8 for other N costs more than the next power of two, as only these have SIMD.
+_SHRINKS = (8, 4, 2)
+
+
+class TurboJpegDecoder:
+    """One JPEG of gray or colour."""
+
+    def __init__(
+        self, source: Source, data: "_Bytes", header: JpegHeader, *, limits: Limits
+    ) -> None:
+        self._source = source
+        self._data = data
+        self._header = header
+        self._limits = limits
+        self._notes: dict[str, int | float | str] = {}
+        self._warnings = dict.fromkeys(f"{each}_ignored" for each in header.broken)
+
+    @property
+    def info(self) -> MediaInfo:
+        """Size and orientation as the header tells them."""
+        return MediaInfo(
+            kind=MediaKind.IMAGE,
+            format="jpeg",
+            codec="jpeg",
+            size=self._header.size,
+            orientation=self._header.orientation,
+        )
+
+    @property
+    def notes(self) -> dict[str, int | float | str]:
+        """How many frames were decoded, the shrink factor of the load, and what was left out."""
+        return dict(self._notes)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """`icc_ignored`, `exif_ignored`, and what libjpeg-turbo warned of as `decoder: ...`."""
+        return tuple(self._warnings)
+
+    def frames(
+        self,
+        targets: Sequence[Target],
+        *,
+        at_least: Size | None,
+        fidelity: Fidelity = Fidelity.BALANCED,
+        previews: bool = False,
+    ) -> Iterator[FrameBatch]:
+        """Yields the one picture, for all targets, shrunk on load down to `at_least`."""
+        if not targets:
+            return
+        size = self._header.size
+        least = at_least or size
+        try:
+            plane = self._decode(self._data.all(), _shrink(size, least))
+        except ValueError as error:
+            yield from self._by_pillow(error, targets, at_least)
+            return
+        self._notes["frames_decoded"] = 1
+        yield FrameBatch(
+            planes=(plane[None],),
+            color=ColorTags(),
+            full_size=size,
+            answers=(tuple(range(len(targets))),),
+            pts_seconds=(0.0,),
+            orientation=self._header.orientation,
+        )
+
+    def close(self) -> None:
+        """Forgets the bytes; the source's file stays open."""
+        self._data.clear()
+
+    def _decode(self, data: Buffer, shrink: int) -> Tensor:
+        """The picture as uint8 [H, W, 3]; raises ValueError at anything that libjpeg warns of."""
+        profile = self._header.profile
+        convert = profile is not None and not is_srgb(profile)
+        is_gray = len(self._header.components) == 1
+        width, height = _shrunk(self._header.size, shrink)
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            data,
+            colorspace="GRAY" if convert and is_gray else "RGB",
+            min_width=width,
+            min_height=height,
+        )
+        self._notes["shrink"] = shrink
+        return self._converted(pixels) if convert else torch.from_numpy(pixels)
+
+    def _converted(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """The pixels by their colour profile in sRGB."""
+        picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        picture.info["icc_profile"] = self._header.profile
+        plane, honoured = to_srgb(picture)
+        if not honoured:
+            self._warnings["icc_ignored"] = None
+        return plane
+
+    def _by_pillow(
+        self, error: ValueError, targets: Sequence[Target], at_least: Size | None
+    ) -> Iterator[FrameBatch]:
+        """What Pillow makes of damaged data; raises its verdict where it makes nothing."""
+        self._data.clear()
+        decoder = PillowDecoder(self._source, format_name="jpeg", limits=self._limits)
+        yield from decoder.frames(targets, at_least=at_least)
+        self._warnings.update(dict.fromkeys(decoder.warnings))
+        if not str(error).startswith("tj"):  # an odd subsampling, which is no fault of the file
+            self._warnings[f"decoder: {error}"[:200]] = None
+        self._notes.update(decoder.notes | {"decoder": "pillow"})
+
+
+class TurboJpegEngine:
+    """libjpeg-turbo by its own API, without Pillow's way from pixels to tensors."""
+
+    name: ClassVar[str] = "turbojpeg"
+    kinds: ClassVar[frozenset[MediaKind]] = frozenset({MediaKind.IMAGE})
+    device: ClassVar[str] = "cpu"
+
+    @property
+    def version(self) -> str:
+        """The version of simplejpeg, which brings its libjpeg-turbo with it."""
+        return version("simplejpeg")
+
+    def open(
+        self, source: Source, *, media_format: MediaFormat, limits: Limits
+    ) -> TurboJpegDecoder:
+        """Reads the header; raises PassedOnError for all but gray and colour of 8 bits."""
+        if media_format.name != "jpeg":
+            raise PassedOnError(
+                f"{source.name}: is {media_format.name}; engine {self.name} decodes jpeg only"
+            )
+        try:
+            data = _Bytes(source)
+            header = _read_header(data)
+        except OSError as error:
+            raise translated(error, source, format_name="jpeg", limits=limits) from error
+        except HeaderError as error:
+            # Pillow's decoder is more lenient, or says what is wrong.
+            PillowEngine().open(source, media_format=media_format, limits=limits)
+            raise PassedOnError(f"{source.name}: {error}; engine pillow opens it") from error
+        if odd := _odd(header):
+            raise PassedOnError(f"{source.name}: {odd}, which engine pillow is for")
+        if header.size.width * header.size.height > limits.image_pixels:
+            pixels = header.size.width * header.size.height
+            raise too_large(source, f"{pixels} pixels", limits=limits)
+        return TurboJpegDecoder(source, data, header, limits=limits)
+
+
+class _Bytes:
+    """A source's bytes in one buffer, read once, as far as they are needed."""
+
+    def __init__(self, source: Source) -> None:
+        self._file = source.file
+        self._size = source.size_bytes
+        self._buffer = bytearray(min(source.size_bytes, _MOST_BYTES))
+        self._filled = 0
+        self._file.seek(0)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of the file was read."""
+        return self._filled == len(self._buffer)
+
+    def first(self, count: int) -> Buffer:
+        """The first `count` bytes, or all where there are fewer."""
+        view = memoryview(self._buffer)
+        while self._filled < min(count, len(self._buffer)):
+            read = self._file.readinto(view[self._filled : count])  # type: ignore[attr-defined]
+            if not read:
+                view.release()
+                del self._buffer[self._filled :]
+                break
+            self._filled += read
+        return memoryview(self._buffer)[: self._filled]
+
+    def all(self) -> Buffer:
+        """All bytes."""
+        return self.first(self._size)
+
+    def clear(self) -> None:
+        """Frees the buffer."""
+        self._buffer = bytearray()
+        self._filled = 0
+
+
+def _read_header(data: _Bytes) -> JpegHeader:
+    count = _HEAD_BYTES
+    while (header := parse_header(data.first(count))) is None:
+        if data.is_complete or count > MOST_HEADER_BYTES:
+            raise HeaderError("has no scan")
+        count *= 4
+    return header
+
+
+def _odd(header: JpegHeader) -> str | None:
+    """What of the header is not plain."""
+    if header.frame not in _FRAMES:
+        return f"has a frame of kind {header.frame:#04x}"
+    if header.bits != 8:
+        return f"has {header.bits} bits a sample"
+    if len(header.components) not in (1, 3):
+        return f"has {len(header.components)} components"
+    return None
+
+
+def _shrunk(size: Size, shrink: int) -> Size:
+    return Size(-(-size.width // shrink), -(-size.height // shrink))
+
+
+def _shrink(size: Size, at_least: Size) -> int:
+    """The largest factor by which `size` can be shrunk and still be `at_least`."""
+    for shrink in _SHRINKS:
+        width, height = _shrunk(size, shrink)
+        if width >= at_least.width and height >= at_least.height:
+            return shrink
+    return 1

@@ -1,0 +1,297 @@
+import errno
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from farm.engines import PassedOnError, Source, load
+from farm.engines.frame import FrameBatch
+from farm.errors import (
+    FarmError,
+    LimitError,
+    SourceUnavailableError,
+    TruncatedError,
+    UnsupportedFormatError,
+)
+from farm.geometry import Size
+from farm.media import MediaFormat, MediaKind
+from farm.settings import Limits
+from farm.spec import Fidelity
+from tests.engines.contract import START, EngineContract, source_of
+from tests.engines.test_pillow import assert_near, profile_of, saved, scene, swapped_primaries
+
+JPEG = MediaFormat(MediaKind.IMAGE, "jpeg")
+
+
+def opened(data: bytes, *, engine: str = "turbojpeg", limits: Limits | None = None):
+    return load(engine).open(source_of(data, "photo"), media_format=JPEG, limits=limits or Limits())
+
+
+def decoded(data: bytes, *, at_least: Size | None = None, **options: object) -> FrameBatch:
+    (batch,) = opened(data).frames([START], at_least=at_least, **options)
+    return batch
+
+
+def by_pillow(data: bytes, shrink: int = 1) -> Image.Image:
+    """What Pillow makes of it at a scale."""
+    picture = Image.open(io.BytesIO(data))
+    picture.draft(None, (picture.width // shrink, picture.height // shrink))
+    return picture.convert("RGB")
+
+
+class TestContract(EngineContract):
+    engine_name = "turbojpeg"
+    media_format = JPEG
+    size = Size(64, 48)
+
+    @pytest.fixture
+    def good(self):
+        return saved(scene(), "JPEG", quality=90)
+
+
+KINDS = {
+    "4:2:0": {"subsampling": 2},
+    "4:2:2": {"subsampling": 1},
+    "4:4:4": {"subsampling": 0},
+    "restarts": {"restart_marker_blocks": 3},
+    "progressive": {"progressive": True},
+    "rgb": {"keep_rgb": True},
+}
+
+
+@pytest.mark.parametrize("shrink", [1, 2, 4, 8])
+@pytest.mark.parametrize("kind", [*KINDS, "gray"])
+def test_pixels_are_those_of_pillow(kind, shrink):
+    picture = scene((253, 187)).convert("L" if kind == "gray" else "RGB")
+    data = saved(picture, "JPEG", quality=85, **KINDS.get(kind, {}))
+    decoder = opened(data)
+    (batch,) = decoder.frames([START], at_least=Size(253 // shrink, 187 // shrink))
+    assert batch.full_size == (253, 187)
+    assert decoder.notes["shrink"] == shrink
+    assert_near(batch.planes[0][0], by_pillow(data, shrink), 0)
+
+
+@pytest.mark.parametrize(
+    ("least", "shrink"),
+    [
+        ((1, 1), 8),
+        ((32, 24), 8),
+        ((33, 24), 4),
+        ((64, 47), 4),
+        ((64, 48), 2),
+        ((127, 94), 2),
+        ((127, 95), 1),
+        ((253, 187), 1),
+    ],
+)
+def test_shrinks_to_the_smallest_power_of_two_that_serves(least, shrink):
+    batch = decoded(saved(scene((253, 187)), "JPEG"), at_least=Size(*least))
+    assert batch.planes[0].shape[1:3] == (-(-187 // shrink), -(-253 // shrink))
+
+
+@pytest.mark.parametrize("color", ["YCbCr", "RGB"])
+@pytest.mark.parametrize("ids", [b"\x01\x02\x03", b"RGB", b"\x05\x06\x07"])
+@pytest.mark.parametrize("marked", [True, False])
+def test_colours_are_guessed_as_pillow_does(color, ids, marked):
+    data = saved(scene(), "JPEG", quality=95, subsampling=0, keep_rgb=color == "RGB")
+    start = data.index(b"\xff\xc0") + 10
+    before = data[start], data[start + 3], data[start + 6]
+    scan = data.index(b"\xff\xda") + 5
+    changed = bytearray(data)
+    for place in (start, start + 3, start + 6):
+        changed[place] = ids[before.index(changed[place])]
+    for place in (scan, scan + 2, scan + 4):
+        changed[place] = ids[before.index(changed[place])]
+    if not marked:  # neither JFIF nor Adobe
+        length = int.from_bytes(changed[4:6], "big")
+        del changed[2 : 4 + length]
+    assert_near(decoded(bytes(changed)).planes[0][0], by_pillow(bytes(changed)), 0)
+
+
+def test_twice_from_one_decoder():
+    decoder = opened(saved(scene((800, 600)), "JPEG"))
+    shapes = []
+    for least in (Size(100, 75), None):
+        (batch,) = decoder.frames([START], at_least=least)
+        shapes.append(tuple(batch.planes[0].shape[1:3]))
+    assert shapes == [(75, 100), (600, 800)]
+
+
+def test_the_source_is_read_once():
+    class Counting(io.BytesIO):
+        bytes_read = 0
+
+        def readinto(self, buffer: object, /) -> int:
+            count = super().readinto(buffer)
+            self.bytes_read += count
+            return count
+
+    data = saved(scene((800, 600)), "JPEG", comment=b"x" * 65_000, exif=b"Exif\0\0" + bytes(60_000))
+    file = Counting(data)
+    decoder = load("turbojpeg").open(
+        Source(file, len(data), "photo"), media_format=JPEG, limits=Limits()
+    )
+    for _ in range(2):
+        assert list(decoder.frames([START], at_least=None))
+    assert file.bytes_read == len(data)
+
+
+@pytest.mark.parametrize("code", range(1, 9))
+def test_orientation_is_told_and_not_applied(code):
+    exif = Image.Exif()
+    exif[0x112] = code
+    data = saved(scene(), "JPEG", exif=exif)
+    assert opened(data).info.orientation == decoded(data).orientation == code
+    assert_near(decoded(data).planes[0][0], by_pillow(data), 0)
+
+
+class TestColorProfile:
+    @pytest.mark.parametrize("mode", ["RGB", "L"])
+    def test_profile_is_applied(self, mode):
+        picture = Image.new("RGB", (16, 16), (200, 30, 40)).convert(mode)
+        data = saved(picture, "JPEG", quality=100, icc_profile=swapped_primaries())
+        decoder = opened(data)
+        (batch,) = decoder.frames([START], at_least=None)
+        (wanted,) = opened(data, engine="pillow").frames([START], at_least=None)
+        assert torch.equal(batch.planes[0], wanted.planes[0])
+        assert decoder.warnings == ()
+        if mode == "RGB":
+            red, green, _ = batch.planes[0][0, 8, 8].tolist()
+            assert green > 150 > 60 > red
+
+    def test_srgb_changes_nothing(self):
+        data = saved(scene(), "JPEG", icc_profile=profile_of("sRGB"))
+        assert_near(decoded(data).planes[0][0], by_pillow(data), 0)
+
+    @pytest.mark.parametrize("profile", [b"rubbish" * 40, profile_of("LAB")])
+    def test_unusable_profile_is_ignored_with_a_warning(self, profile):
+        data = saved(scene(), "JPEG", icc_profile=profile)
+        decoder = opened(data)
+        (batch,) = decoder.frames([START], at_least=None)
+        assert_near(batch.planes[0][0], by_pillow(data), 0)
+        assert decoder.warnings == ("icc_ignored",)
+
+
+class TestWhatIsLeftToPillow:
+    def test_cmyk_is_passed_on(self):
+        data = saved(Image.new("CMYK", (16, 16)), "JPEG")
+        with pytest.raises(PassedOnError, match="photo: has 4 components"):
+            opened(data)
+
+    @pytest.mark.parametrize("marker", [0xC3, 0xC9, 0xCA])
+    def test_lossless_and_arithmetic_coding_are_passed_on(self, marker):
+        data = bytearray(saved(scene(), "JPEG"))
+        data[data.index(b"\xff\xc0") + 1] = marker
+        with pytest.raises(PassedOnError, match=f"photo: has a frame of kind {marker:#x}"):
+            opened(bytes(data))
+
+    def test_junk_between_segments_is_passed_on(self):
+        data = saved(scene(), "JPEG")
+        with pytest.raises(PassedOnError, match="no marker at byte 20; engine pillow opens it"):
+            opened(data[:20] + b"junk" + data[20:])
+
+    def test_other_formats_are_refused(self):
+        with pytest.raises(UnsupportedFormatError, match=r"photo: is png; .* decodes jpeg only"):
+            load("turbojpeg").open(
+                source_of(b"x", "photo"),
+                media_format=MediaFormat(MediaKind.IMAGE, "png"),
+                limits=Limits(),
+            )
+
+    def test_extraneous_bytes_give_pillows_picture_and_a_warning(self):
+        data = saved(scene(), "JPEG")
+        data = data[:-2] + bytes(8) + data[-2:]
+        decoder = opened(data)
+        (batch,) = decoder.frames([START], at_least=None)
+        assert_near(batch.planes[0][0], by_pillow(data), 0)
+        assert decoder.notes["decoder"] == "pillow"
+        (warning,) = decoder.warnings
+        assert warning.startswith("decoder: Corrupt JPEG data: ")
+
+
+class TestErrors:
+    @pytest.mark.parametrize("fidelity", [Fidelity.BALANCED, Fidelity.BEST])
+    @pytest.mark.parametrize("progressive", [False, True])
+    def test_truncated(self, progressive, fidelity):
+        data = saved(scene((200, 200)), "JPEG", progressive=progressive)
+        for least in (None, Size(50, 50), Size(25, 25)):
+            for end in (len(data) // 2, len(data) - 30):
+                decoder = opened(data[:end])
+                with pytest.raises(TruncatedError, match="photo: Pillow cannot decode this jpeg"):
+                    list(decoder.frames([START], at_least=least, fidelity=fidelity))
+
+    @pytest.mark.parametrize("length", [3, 30, 200])
+    def test_a_header_that_ends_early_has_pillows_verdict(self, length):
+        data = saved(scene(), "JPEG")[:length]
+        with pytest.raises(FarmError) as wanted:
+            opened(data, engine="pillow")
+        with pytest.raises(type(wanted.value)) as told:
+            opened(data)
+        assert str(told.value) == str(wanted.value)
+
+    def test_too_many_pixels(self):
+        with pytest.raises(LimitError, match="photo: 3072 pixels, more than the 3000 allowed"):
+            opened(saved(scene(), "JPEG"), limits=Limits(image_pixels=3000))
+
+    def test_a_file_that_cannot_be_read_is_not_called_corrupt(self):
+        class Failing(io.BytesIO):
+            def readinto(self, _: object, /) -> int:
+                raise OSError(errno.EIO, "broken disk")
+
+        with pytest.raises(SourceUnavailableError, match=r"photo: .*broken disk"):
+            load("turbojpeg").open(
+                Source(Failing(), 100, "photo"), media_format=JPEG, limits=Limits()
+            )
+
+
+def outcome(engine: str, data: bytes, shrink: int):
+    """A picture with its orientation and warnings, an error, or None for what was passed on."""
+    try:
+        decoder = opened(data, engine=engine)
+        size = decoder.info.size
+        least = Size(*(-(-side // shrink) for side in size))
+        (batch,) = decoder.frames([START], at_least=least)
+    except PassedOnError:
+        return None
+    except FarmError as error:
+        return type(error), str(error)
+    return batch
+
+
+def jpegs(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.stat().st_size < 1_000_000
+        if path.read_bytes()[:3] == b"\xff\xd8\xff"
+    ]
+
+
+def assert_as_pillow(folder: Path, *, least_count: int) -> None:
+    """Every JPEG of a folder: the same pixels, orientation and errors as by Pillow."""
+    equal = 0
+    for path in jpegs(folder):
+        data = path.read_bytes()
+        for shrink in (1, 8):
+            ours = outcome("turbojpeg", data, shrink)
+            wanted = outcome("pillow", data, shrink)
+            if isinstance(ours, FrameBatch):
+                assert isinstance(wanted, FrameBatch), path
+                assert (ours.orientation, ours.full_size) == (wanted.orientation, wanted.full_size)
+                if ours.planes[0].shape == wanted.planes[0].shape:
+                    assert torch.equal(ours.planes[0], wanted.planes[0]), path
+                    equal += 1
+            elif ours is not None:
+                assert ours == wanted, path
+    assert equal >= least_count
+
+
+def test_samples_as_pillow(samples):
+    assert_as_pillow(samples, least_count=6)
+
+
+@pytest.mark.needs_corpus
+def test_corpus_as_pillow(corpus):
+    assert_as_pillow(corpus, least_count=150)
