@@ -5,15 +5,20 @@ from kernels.color import MATRICES, SITINGS
 from kernels.filter import Filter
 from kernels.functional import resize_crop, yuv_to_rgb
 from kernels.implementation import implementations
+from kernels.tone import PRIMARIES, TRANSFERS, Light, tone_map
 
 __all__ = [
     "MATRICES",
+    "PRIMARIES",
     "SITINGS",
+    "TRANSFERS",
     "Filter",
+    "Light",
     "flatten_alpha",
     "implementations",
     "orient",
     "pad",
     "resize_crop",
+    "tone_map",
     "yuv_to_rgb",
 ]

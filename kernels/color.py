@@ -1,9 +1,11 @@
-"""How three planes become RGB: matrices, ranges, and where chroma samples lie."""
+"""How three planes become RGB: matrices, ranges, where chroma samples lie, and what light it is."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from kernels.tone import Light
 
 # Kr and Kb of ITU-T H.273, table 4.
 _LUMA_WEIGHTS = {
@@ -28,6 +30,7 @@ class Color:
     full_range: bool
     siting: str
     bits: int
+    light: Light = Light()
 
 
 def rgb_transform(color: Color) -> tuple[Tensor, Tensor]:

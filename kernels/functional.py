@@ -9,6 +9,7 @@ from kernels.color import MATRICES, SITINGS, Color, subsampling
 from kernels.filter import Filter
 from kernels.implementation import implementation_for
 from kernels.separable import Box, Planes, Resize
+from kernels.tone import Light
 
 # A box may stick out by what float arithmetic on its edges can add up to.
 _BOX_SLACK = 1e-3
@@ -53,6 +54,7 @@ def yuv_to_rgb(  # noqa: PLR0913 - the meaning of the samples takes four words
     full_range: bool,
     siting: str,
     bits: int = 8,
+    light: Light | None = None,
     filter: Filter = Filter.LANCZOS3,
     orientation: int = 1,
     implementation: str | None = None,
@@ -63,14 +65,21 @@ def yuv_to_rgb(  # noqa: PLR0913 - the meaning of the samples takes four words
     16). The subsampling follows from the sizes: h = ceil(H / 1, 2 or 4), w likewise. `box` is in
     luma coordinates; each plane is resampled straight from its own share of it, by `siting`
     ("left", "center", "top_left"; it matters only on a subsampled axis). `matrix` is one of
-    `MATRICES`; "bt2020" is the non-constant luminance one. The rest is as in `resize_crop`. Values
-    stay float until after the matrix. Raises ValueError for what is not as said here.
+    `MATRICES`; "bt2020" is the non-constant luminance one. `light` says what R'G'B' mean where
+    they are not those of an SDR picture of BT.709, which the result always is. The rest is as in
+    `resize_crop`. Values stay float until the end. Raises ValueError for what is not as said here.
     """
     _check_planes(planes, bits)
     _check_word("matrix", matrix, MATRICES)
     _check_word("siting", siting, SITINGS)
     resize = _resize(planes[0].shape, box, (height, width), filter, orientation)
-    color = Color(matrix=str(matrix), full_range=full_range, siting=str(siting), bits=bits)
+    color = Color(
+        matrix=str(matrix),
+        full_range=full_range,
+        siting=str(siting),
+        bits=bits,
+        light=light or Light(),
+    )
     return implementation_for(planes[0].device, implementation).yuv_to_rgb(planes, resize, color)
 
 

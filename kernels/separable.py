@@ -9,6 +9,7 @@ from torch import Tensor
 from kernels.canvas import orient
 from kernels.color import Color, chroma_origin, rgb_transform, subsampling
 from kernels.filter import Filter, Span
+from kernels.tone import to_sdr
 
 Planes = tuple[Tensor, Tensor, Tensor]
 Box = tuple[float, float, float, float]
@@ -84,8 +85,9 @@ class Separable:
         luma = planes[0].shape
         resampled = torch.stack([self._plane(plane, luma, resize, color) for plane in planes])
         matrix, offset = (part.to(resampled) for part in rgb_transform(color))
-        # One product for all pixels; only here, after the matrix, are values rounded and clamped.
+        # One product for all pixels; only behind it are values rounded and clamped.
         rgb = torch.addmm(offset[:, None], matrix, resampled.flatten(1)).view(resampled.shape)
+        rgb = to_sdr(rgb, color.light)
         return orient(_to_uint8(rgb).movedim(0, -1), resize.orientation)
 
     def _plane(self, plane: Tensor, luma: torch.Size, resize: Resize, color: Color) -> Tensor:
@@ -121,4 +123,5 @@ def _unpremultiply(result: Tensor) -> Tensor:
 
 def _to_uint8(result: Tensor) -> Tensor:
     """Rounded and clamped, in place up to the last step."""
-    return result.add_(0.5).clamp_(0, 255).to(torch.uint8)
+    # By way of int16: torch turns float into uint8 one sample at a time.
+    return result.add_(0.5).clamp_(0, 255).to(torch.int16).to(torch.uint8)
