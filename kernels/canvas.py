@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from kernels.layout import packed
+
 # Exif orientation -> (transpose, then flip rows, then flip columns).
 _TURNS = {
     1: (False, False, False),
@@ -26,7 +28,7 @@ def orient(pictures: Tensor, code: int) -> Tensor:
     if transpose:
         pictures = pictures.transpose(1, 2)
     axes = [axis for axis, flip in ((1, flip_rows), (2, flip_columns)) if flip]
-    return (pictures.flip(axes) if axes else pictures).contiguous()
+    return packed(pictures.flip(axes) if axes else pictures)
 
 
 def pad(

@@ -83,12 +83,16 @@ class Separable:
     def yuv_to_rgb(self, planes: Planes, resize: Resize, color: Color) -> Tensor:
         """Y [N, H, W], U and V [N, h, w] to uint8 [N, height, width, 3]."""
         luma = planes[0].shape
-        resampled = torch.stack([self._plane(plane, luma, resize, color) for plane in planes])
+        # Columns are kept as lines, as a resample may leave them: [3, N, width, height].
+        resampled = torch.stack(
+            [self._plane(plane, luma, resize, color).transpose(1, 2) for plane in planes]
+        )
         matrix, offset = (part.to(resampled) for part in rgb_transform(color))
         # One product for all pixels; only behind it are values rounded and clamped.
         rgb = torch.addmm(offset[:, None], matrix, resampled.flatten(1)).view(resampled.shape)
         rgb = to_sdr(rgb, color.light)
-        return orient(_to_uint8(rgb).movedim(0, -1), resize.orientation)
+        columns = _to_uint8(rgb).permute(1, 2, 0, 3).contiguous()
+        return orient(columns.permute(0, 3, 1, 2), resize.orientation)
 
     def _plane(self, plane: Tensor, luma: torch.Size, resize: Resize, color: Color) -> Tensor:
         left, top, right, bottom = resize.box

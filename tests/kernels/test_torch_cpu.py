@@ -1,33 +1,11 @@
-from itertools import pairwise
-
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels import Filter, reference, resize_crop, torch_cpu
-from kernels.filter import Span, taps
+from kernels.filter import Span
 from tests.kernels.pictures import assert_near, noise
 from tests.kernels.test_filter import filters, spans
-
-
-@given(spans, filters)
-def test_strips_are_the_weights_of_the_span(span: Span, filter: Filter) -> None:
-    matrix = torch.zeros(span.count, span.length)
-    for strip in torch_cpu.strips(span, filter):
-        # Adding shows both a weight that is missing and one that is there twice.
-        matrix[strip.first : strip.past, strip.start : strip.stop] += strip.weights
-    assert torch.equal(matrix, reference.weight_matrix(span, filter).to(torch.float32))
-
-
-@given(spans, filters)
-def test_strips_touch_no_more_than_they_must(span: Span, filter: Filter) -> None:
-    cut = torch_cpu.strips(span, filter)
-    found = taps(span, filter)
-    last = int(found.first[-1]) + found.weights.shape[1]
-    assert cut[0].start == int(found.first[0])
-    assert cut[-1].stop == min(last, span.length)
-    assert all(before.stop == after.start for before, after in pairwise(cut))
-    assert all(strip.weights.shape[0] == strip.past - strip.first for strip in cut)
 
 
 @given(spans, spans, filters, st.booleans())

@@ -1,0 +1,108 @@
+"""Weighted sums of lines: how one axis of a picture is resampled on a CPU.
+
+Note on bags. An output line is the sum of a few source lines, each with its weight: in torch's
+words, an embedding bag with per-sample weights over a table whose rows are the lines. That kernel
+touches just the lines that matter to an output line, each at the full width of the vector unit. No
+product with a banded matrix comes near it. It has a form for tables of bytes, whose rows end in a
+scale and an offset (float32 each): with 1 and 0 it reads uint8 lines as they are, and gives the
+same floats as a table of floats.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from kernels.filter import Filter, Span, taps
+
+# Measured: smaller pieces read lines that two pieces share too often, larger ones leave the cache.
+_TABLE_BYTES = 1 << 21
+
+_SCALE_AND_OFFSET = torch.tensor([1.0, 0.0]).view(torch.uint8)
+
+_bag_of_bytes = cast(
+    Callable[..., Tensor], torch.ops.quantized.embedding_bag_byte_rowwise_offsets.default
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bags:
+    """Output lines, in order, as bags of the source lines [start, stop).
+
+    Bag k has the `members` [offsets[k], offsets[k + 1]), counted from `start`, with their
+    `weights`. All are flat: int32, int32, float32.
+    """
+
+    start: int
+    stop: int
+    offsets: Tensor
+    members: Tensor
+    weights: Tensor
+
+
+@lru_cache(maxsize=256)
+def bags(span: Span, filter: Filter, most: int) -> tuple[Bags, ...]:
+    """The output lines of a span in pieces, each of which needs about `most` source lines."""
+    found = taps(span, filter)
+    reach = found.weights.shape[1]
+    # Weights past the end of the axis are 0: any line that exists will do.
+    index = (found.first[:, None] + torch.arange(reach)).clamp(max=span.length - 1)
+    step = max(1, int((most - reach) * span.count / (span.stop - span.start)))
+    pieces = zip(torch.split(index, step), torch.split(found.weights, step), strict=True)
+    return tuple(_piece(lines, weights) for lines, weights in pieces)
+
+
+def _piece(index: Tensor, weights: Tensor) -> Bags:
+    count, reach = index.shape
+    start = int(index[0, 0])
+    return Bags(
+        start=start,
+        stop=int(index[-1, -1]) + 1,
+        offsets=torch.arange(0, count * reach, reach, dtype=torch.int32),
+        members=(index - start).to(torch.int32).flatten(),
+        weights=weights.to(torch.float32).flatten(),
+    )
+
+
+def resample_lines(lines: Tensor, span: Span, filter: Filter) -> Tensor:
+    """Resamples lines [L, ...] of any strides to contiguous float32 [span.count, ...].
+
+    uint8 lines are read as they are, others as float32.
+    """
+    if span.is_copy:
+        copied = lines[int(span.start) : int(span.stop)]
+        return copied.to(torch.float32, memory_format=torch.contiguous_format)
+    shape, samples = lines.shape[1:], lines[0].numel()
+    of_bytes = lines.dtype == torch.uint8
+    line_bytes = samples if of_bytes else 4 * samples
+    cut = bags(span, filter, _TABLE_BYTES // max(1, line_bytes))
+    room = max(piece.stop - piece.start for piece in cut)
+    # One table for all pieces: fresh memory costs more than what is done in it.
+    table = _table_of_bytes(room, samples) if of_bytes else torch.empty(room, samples)
+    add = _add_bytes if of_bytes else _add_floats
+    parts = []
+    for piece in cut:
+        loaded = table[: piece.stop - piece.start]
+        loaded[:, :samples].view(-1, *shape).copy_(lines[piece.start : piece.stop])
+        parts.append(add(loaded, piece))
+    result = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return result.view(span.count, *shape)
+
+
+def _table_of_bytes(lines: int, samples: int) -> Tensor:
+    table = torch.empty(lines, samples + len(_SCALE_AND_OFFSET), dtype=torch.uint8)
+    table[:, samples:] = _SCALE_AND_OFFSET
+    return table
+
+
+def _add_bytes(table: Tensor, cut: Bags) -> Tensor:
+    return _bag_of_bytes(table, cut.members, cut.offsets, False, 0, False, cut.weights, None, False)
+
+
+def _add_floats(table: Tensor, cut: Bags) -> Tensor:
+    return torch.embedding_bag(
+        table, cut.members, cut.offsets, mode=0, per_sample_weights=cut.weights
+    )[0]

@@ -1,0 +1,62 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernels import Filter
+from kernels.bag import Bags, bags, resample_lines
+from kernels.filter import Span, taps
+from kernels.reference import weight_matrix
+from tests.kernels.pictures import assert_near, noise
+from tests.kernels.test_filter import filters, spans
+
+
+def as_matrix(piece: Bags, span: Span) -> torch.Tensor:
+    matrix = torch.zeros(len(piece.offsets), span.length)
+    bag = torch.searchsorted(piece.offsets, torch.arange(len(piece.members)), right=True) - 1
+    # Adding shows both a weight that is missing and one that is there twice.
+    return matrix.index_put_((bag, piece.members + piece.start), piece.weights, accumulate=True)
+
+
+@given(spans, filters, st.integers(0, 500))
+def test_bags_are_the_weights_of_the_span(span: Span, filter: Filter, most: int) -> None:
+    matrix = torch.cat([as_matrix(piece, span) for piece in bags(span, filter, most)])
+    assert torch.equal(matrix, weight_matrix(span, filter).to(torch.float32))
+
+
+@given(spans, filters, st.integers(0, 500))
+def test_a_piece_needs_few_lines(span: Span, filter: Filter, most: int) -> None:
+    reach = taps(span, filter).weights.shape[1]
+    scale = (span.stop - span.start) / span.count
+    for piece in bags(span, filter, most):
+        assert 0 <= piece.start < piece.stop <= span.length
+        assert int(piece.members.min()) == 0
+        assert int(piece.members.max()) == piece.stop - piece.start - 1
+        assert piece.stop - piece.start <= max(most, reach + scale) + 1
+
+
+@given(spans, filters, st.sampled_from([torch.uint8, torch.int16, torch.int32, torch.float32]))
+@settings(deadline=None, max_examples=50)
+def test_lines_of_any_type_equal_the_reference(
+    span: Span, filter: Filter, dtype: torch.dtype
+) -> None:
+    lines = noise(span.length, 3, 2)
+    result = resample_lines(lines.to(dtype), span, filter)
+    assert result.dtype == torch.float32
+    assert result.is_contiguous()
+    expected = torch.einsum("kl,lab->kab", weight_matrix(span, filter), lines.to(torch.float64))
+    assert_near(result, expected)
+
+
+def test_bytes_give_the_floats_that_floats_give() -> None:
+    lines, span = noise(300, 70), Span(300, 1.5, 298.25, 77)
+    of_bytes = resample_lines(lines, span, Filter.LANCZOS3)
+    assert torch.equal(of_bytes, resample_lines(lines.float(), span, Filter.LANCZOS3))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_long_lines_in_pieces_equal_short_ones_at_once(dtype: torch.dtype) -> None:
+    short, span = noise(120, 8).to(dtype), Span(120, 0, 120, 50)
+    result = resample_lines(short.repeat(1, 10_000), span, Filter.LANCZOS3)
+    expected = resample_lines(short, span, Filter.LANCZOS3)
+    assert torch.equal(result, expected.repeat(1, 10_000))
