@@ -1,5 +1,6 @@
 """The `pyav` engine: videos decoded on the CPU by FFmpeg's libraries, a keyframe in one packet."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -8,11 +9,14 @@ from av.video.frame import VideoFrame
 
 from farm.engines import Source
 from farm.engines.frame import FrameBatch
+from farm.engines.pyav_decode import ticks_of
 from farm.engines.pyav_errors import explained
+from farm.engines.pyav_exact import exact_frames
 from farm.engines.pyav_frames import orientation_from, planes_of
+from farm.engines.pyav_group import Moment, moment_of
 from farm.engines.pyav_open import Opened, media_info, open_video, pixel_aspect
-from farm.engines.pyav_pick import Moment, exact_frames, key_frames
-from farm.engines.pyav_read import Reader, ticks_of
+from farm.engines.pyav_pick import Pick, key_frames
+from farm.engines.pyav_read import DemuxingReader
 from farm.errors import NoFrameError
 from farm.geometry import Size
 from farm.media import MediaFormat, MediaInfo, MediaKind, Transfer
@@ -48,7 +52,8 @@ class PyAVDecoder:
         self._opened = opened
         self._name = name
         self._codec = opened.stream.codec_context.codec.canonical_name
-        self._reader = Reader(opened, name=name, limits=limits)
+        self._counts: Counter[str] = Counter()
+        self._reader = DemuxingReader(opened, name=name, limits=limits, counts=self._counts)
         self._warnings: dict[str, None] = {}
         self._info = info
 
@@ -60,7 +65,7 @@ class PyAVDecoder:
     @property
     def notes(self) -> dict[str, int | float | str]:
         """Counts of packets, frames, seeks and keyframes used, and how the file was opened."""
-        return {"open": "fast" if self._opened.fast else "plain", **self._reader.counts}
+        return {"open": "fast" if self._opened.fast else "plain", **self._counts}
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -98,12 +103,18 @@ class PyAVDecoder:
             if self._reader.is_timed and targets[moment.target].accuracy is Accuracy.KEYFRAME
         ]
         exact = [moment for moment in moments if moment not in keyed]
-        for picks in (key_frames(self._reader, keyed), exact_frames(self._reader, exact)):
-            for pick in picks:
-                self._warnings |= dict.fromkeys(pick.warnings)
-                yield self._batch(pick.frame, pick.targets)
-        if self._reader.damage:
+        far: list[Moment] = []
+        yield from self._batches(key_frames(self._reader, keyed, far))
+        if far:
+            self._counts["keyframes_too_far"] += len(far)
+        yield from self._batches(exact_frames(self._reader, sorted(exact + far)))
+        if self._reader.decoding.damage:
             self._warnings["damaged"] = None
+
+    def _batches(self, picks: Iterator[Pick]) -> Iterator[FrameBatch]:
+        for pick in picks:
+            self._warnings |= dict.fromkeys(pick.warnings)
+            yield self._batch(pick.frame, pick.targets)
 
     def _moments(self, targets: Sequence[Target]) -> list[Moment]:
         """The targets' times in ticks, ascending."""
@@ -115,7 +126,7 @@ class PyAVDecoder:
             if target.frame is None:
                 if info.duration_seconds and target.seconds > end:
                     self._warnings["position_past_end"] = None
-                moments.append(Moment(reader.ticks_at(target.seconds), index))
+                moments.append(moment_of(target, index, reader.time_base))
             elif -len(times) <= target.frame < len(times):
                 moments.append(Moment(times[target.frame], index))
             else:
@@ -134,7 +145,7 @@ class PyAVDecoder:
             color=color,
             full_size=Size(frame.width, frame.height),
             answers=(targets,),
-            pts_seconds=(self._reader.seconds_at(ticks_of(frame)),),
+            pts_seconds=(float(ticks_of(frame) * self._reader.time_base),),
             orientation=self._info.orientation if orientation is None else orientation,
             pixel_aspect=pixel_aspect(self._opened),
         )

@@ -196,6 +196,51 @@ def test_far_exact_target_skips_groups():
     assert decoder.notes["packets_fed"] < 20
 
 
+def played(name: str) -> dict[float, list[np.ndarray]]:
+    """The planes of every frame by its time, as a plain walk through the file gives them."""
+    found = {}
+    with av.open(io.BytesIO(data_of(name))) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        codec = stream.codec_context.codec.canonical_name
+        for frame in container.decode(stream):
+            ticks = frame.pts if frame.pts is not None else frame.dts
+            planes, _ = planes_of(frame, codec)
+            found[float(ticks * stream.time_base)] = [plane.numpy() for plane in planes]
+    return found
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["h264 with B-frames", "h264 open groups", "hevc", "mpeg2 in ts", "mpeg4 in avi", "vp8", "vp9"],
+)
+def test_leaving_pictures_out_changes_no_other(name):
+    decoder, clip = open_named(name), CLIPS[name]
+    targets = [Target(seconds_of(decoder, n, clip), Accuracy.EXACT) for n in (3, 4, 17, 29, 38)]
+    plain = played(name)
+    for batch in decoder.frames(targets, at_least=None):
+        for plane, expected in zip(batch.planes, plain[batch.pts_seconds[0]], strict=True):
+            assert np.array_equal(plane.numpy(), expected)
+    if clip.bframes and not name.endswith("avi"):
+        assert decoder.notes["frames_decoded"] < decoder.notes["packets_fed"]
+
+
+def test_exact_frame_needs_no_packet_behind_it():
+    decoder = open_named("h264")
+    assert shown(decoder, [Target(13 / FPS, Accuracy.EXACT)]) == [13]
+    assert (decoder.notes["packets_fed"], decoder.notes["frames_decoded"]) == (4, 4)
+
+
+def test_a_keyframe_too_far_does_not_serve():
+    decoder = open_named("h264 with B-frames")
+    targets = [
+        Target(n / FPS, Accuracy.KEYFRAME, max_drift_seconds=drift / FPS)
+        for n, drift in ((12, 2), (4, 3), (9, 9), (19, 8.9), (18, 8))
+    ]
+    assert shown(decoder, targets) == [10, 4, 0, 19, 10]
+    assert decoder.notes["keyframes_too_far"] == 2
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     name=st.sampled_from(["h264 with B-frames", "hevc", "h264 in ts", "vp9", "mpeg4 in avi"]),

@@ -1,0 +1,128 @@
+"""Choosing frames: the very frame shown at each time, decoding as little as that takes.
+
+The containers' times tell beforehand which packets hold the wanted pictures. A group is decoded
+from its keyframe up to the last of them, without the pictures that no other refers to. That is an
+attempt: what does not come out whole is played for, frame by frame.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+
+from av.video.frame import VideoFrame
+
+from farm.engines.pyav_decode import ticks_of
+from farm.engines.pyav_group import Moment
+from farm.engines.pyav_pick import MOST_KEYS_BACK, Pick, key_before, no_frame
+from farm.engines.pyav_reader import Group, Key, Reader
+
+
+def exact_frames(reader: Reader, moments: Sequence[Moment]) -> Iterator[Pick]:
+    """The frame shown at each of ascending moments; those that share one share a Pick."""
+    rest, left = list(moments), list[Moment]()
+    while rest:
+        group = reader.group_at(rest)
+        if group is None:
+            left += rest
+            break
+        taken, rest = rest[: group.plan.moments], rest[group.plan.moments :]
+        found = yield from _planned(reader, group)
+        left += [moment for moment in taken if moment.target not in found]
+    yield from _played(reader, left)
+
+
+def _planned(reader: Reader, group: Group) -> Generator[Pick, None, set[int]]:
+    """The frames of a plan that come out whole, and returns the targets that they answer."""
+    decoding, plan, found = reader.decoding, group.plan, set[int]()
+    count = plan.stop - plan.start
+    last = group.packets[count - 1].pts
+    packets = group.packets[: count + decoding.has_lone_fields]
+    for frame in decoding.play_wanted(packets, plan.wanted.keys()):
+        targets = plan.wanted.get(ticks_of(frame))
+        if targets is None or frame.is_corrupt or not found.isdisjoint(targets):
+            continue
+        if frame.interlaced_frame and frame.pts == last and not decoding.has_lone_fields:
+            # In H.264 the other field may have a packet of its own, behind the last one fed.
+            decoding.has_lone_fields = decoding.codec == "h264"
+            if decoding.has_lone_fields:
+                continue
+        found.update(targets)
+        yield Pick(frame, targets)
+    return found
+
+
+def _played(reader: Reader, moments: Sequence[Moment]) -> Iterator[Pick]:
+    """The frame shown at each moment, in one pass over all frames from a keyframe before it on."""
+    playhead = _Playhead(reader)
+    held: VideoFrame | None = None
+    targets: list[int] = []
+    for moment in moments:
+        frame = playhead.frame_at(moment.ticks)
+        if held is not None and frame is not held:
+            yield _pick(held, tuple(targets))
+            targets.clear()
+        held = frame
+        targets.append(moment.target)
+    if held is not None:
+        yield _pick(held, tuple(targets))
+
+
+def _pick(frame: VideoFrame, targets: tuple[int, ...]) -> Pick:
+    return Pick(frame, targets, ("corrupt_frame",) if frame.is_corrupt else ())
+
+
+class _Playhead:
+    """Plays forward through ascending times, and jumps where a keyframe lies in between."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._frames: Iterator[VideoFrame] | None = None
+        self._shown: VideoFrame | None = None
+        self._ahead: VideoFrame | None = None
+
+    def frame_at(self, ticks: int) -> VideoFrame:
+        """The frame last presented at or before `ticks`, else the first of all."""
+        if self._frames is None or self._should_jump(ticks):
+            return self._jump(ticks)
+        self._advance(ticks)
+        if self._shown is None:
+            return self._jump(ticks)
+        return self._shown
+
+    def _should_jump(self, ticks: int) -> bool:
+        if self._ahead is None or ticks < ticks_of(self._ahead):
+            return False
+        return self._reader.has_key_between(self._reader.decoding.fed_ticks, ticks)
+
+    def _jump(self, ticks: int) -> VideoFrame:
+        """Starts from the keyframe before, or the one before that where the start is no good."""
+        best: VideoFrame | None = None
+        key = self._reader.key_at(ticks)
+        for _ in range(MOST_KEYS_BACK):
+            self._start(key)
+            self._advance(ticks)
+            # One more try is enough for a corrupt frame: mostly the file itself is damaged.
+            if self._shown is not None and (best is not None or not self._shown.is_corrupt):
+                return self._shown
+            best = self._shown or best or self._ahead
+            before = key_before(self._reader, key)
+            if before is None:
+                break
+            key = before
+        # The search for a keyframe before has moved the file: nothing can be played on.
+        self._frames = None
+        if best is None:
+            raise no_frame(self._reader)
+        return best
+
+    def _start(self, key: Key | None) -> None:
+        self._frames = self._reader.play(self._reader.packets_from(key))
+        self._shown = self._ahead = None
+
+    def _advance(self, ticks: int) -> None:
+        while self._frames is not None:
+            if self._ahead is not None:
+                if ticks_of(self._ahead) > ticks:
+                    return
+                self._shown = self._ahead
+            self._ahead = next(self._frames, None)
+            if self._ahead is None:
+                return
