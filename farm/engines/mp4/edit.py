@@ -1,7 +1,6 @@
 """Applies a track's edit list to its samples, with libavformat's results (its mov_fix_index)."""
 
 import struct
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -23,32 +22,27 @@ class Edit(NamedTuple):
     media: int
 
 
-@dataclass(frozen=True, slots=True)
-class EditList:
-    """What is supported of edit lists: a start delayed by empty edits, then one stretch of media.
+def read_edits(
+    elst: memoryview | None, *, timescale: int, movie_timescale: int
+) -> tuple[Edit, ...]:
+    """The edits of an `elst` box in ticks of the track; raises NotIndexedError where it is damaged.
 
-    Without any edit, `edit` is None. Times are ticks of the track.
+    Durations are rounded as libavformat does it.
     """
-
-    delay: int = 0
-    edit: Edit | None = None
-
-
-def read_edits(elst: memoryview | None, *, timescale: int, movie_timescale: int) -> EditList:
-    """The edits of an `elst` box; raises NotIndexedError for several stretches of media."""
     edits = _edits(elst) if elst is not None else []
-    if not edits:
-        return EditList()
-    if movie_timescale <= 0:
+    if edits and movie_timescale <= 0:
         raise NotIndexedError("elst: the movie has no timescale")
-    scaled = [
-        Edit((each.duration * timescale + movie_timescale // 2) // movie_timescale, each.media)
-        for each in edits
-    ]
-    *empty, edit = scaled
-    if any(each.media != -1 for each in empty) or edit.media < 0 or edit.duration <= 0:
-        raise NotIndexedError("elst: more than a delay and one stretch of media")
-    return EditList(sum(each.duration for each in empty), edit)
+    return tuple(
+        Edit((duration * timescale + movie_timescale // 2) // movie_timescale, media)
+        for duration, media in edits
+    )
+
+
+def time_offset(edits: tuple[Edit, ...]) -> int:
+    """What libavformat takes from the times of samples in fragments: it knows no more edits."""
+    delay = edits[0].duration if edits and edits[0].media == -1 else 0
+    rest = edits[1:] if edits and edits[0].media == -1 else edits
+    return (max(0, rest[0].media) if rest else 0) - delay
 
 
 def _edits(elst: memoryview) -> list[Edit]:
@@ -59,22 +53,28 @@ def _edits(elst: memoryview) -> list[Edit]:
     return [Edit(*form.unpack_from(elst, 8 + index * form.size)) for index in range(count)]
 
 
-def apply_edits(table: Table, edits: EditList) -> Samples:
-    """The samples that are decoded for the edited presentation, with its times."""
-    offsets = table.cts_offset
-    cts = table.dts if offsets is None else table.dts + offsets
-    if edits.edit is None:
+def apply_edits(table: Table, edits: tuple[Edit, ...]) -> Samples:
+    """The samples that are decoded for the edited presentation, with its times.
+
+    Supported is a start that empty edits delay, then one stretch of media; NotIndexedError else.
+    """
+    cts = table.dts if table.cts_offset is None else table.dts + table.cts_offset
+    if not edits:
         return _samples(table, slice(None), cts, 0, np.zeros(len(cts), np.bool_))
-    begin, end = edits.edit.media, edits.edit.media + edits.edit.duration
+    *empty, edit = edits
+    if any(each.media != -1 for each in empty) or edit.media < 0 or edit.duration <= 0:
+        raise NotIndexedError("elst: more than a delay and one stretch of media")
+    delay = sum(each.duration for each in empty)
+    begin, end = edit.media, edit.media + edit.duration
     part = slice(_start(table, cts, begin), None)
-    part = slice(part.start, _stop(table, cts, part.start, edits.edit))
+    part = slice(part.start, _stop(table, cts, part.start, edit))
     is_shown = (cts[part] >= begin) & (cts[part] < end)
     if not is_shown.any():
         raise NotIndexedError("elst: no sample within the edit")
     # libavformat lets the first sample within the edit, as decoded, begin the edit, and then pulls
     # all to the front if none is shown at its very start.
-    shift = edits.delay - int(table.dts[part][np.argmax(is_shown)])
-    shift -= max(0, _first(cts[part][is_shown] + shift) - edits.delay)
+    shift = delay - int(table.dts[part][np.argmax(is_shown)])
+    shift -= max(0, _first(cts[part][is_shown] + shift) - delay)
     return _samples(table, part, cts, shift, ~is_shown)
 
 

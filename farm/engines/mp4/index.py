@@ -1,68 +1,125 @@
-"""Finds a file's index with few small reads, and gives the samples it lists."""
+"""Opens a file's index with few small reads, and gives the samples it lists."""
 
-from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 
-from farm.engines.mp4.box import HEADER_BYTES, Header, NotIndexedError, ReadAt, boxes, read_header
-from farm.engines.mp4.edit import apply_edits
+from farm.engines.mp4.box import NotIndexedError, ReadAt, boxes
+from farm.engines.mp4.edit import Edit, apply_edits, time_offset
+from farm.engines.mp4.file import BoxFile
+from farm.engines.mp4.fragments import Fragments
+from farm.engines.mp4.moof import Defaults, read_defaults
 from farm.engines.mp4.movie import Movie, Track
 from farm.engines.mp4.samples import Samples
 from farm.engines.mp4.table import read_table
 from farm.engines.mp4.track import Media, read_movie_header, read_track
 from farm.errors import EncryptedError
 
-MOST_MOOV_BYTES = 64 << 20
-"""The longest movie header that is read; a day of video takes half of it."""
-
 _MOST_BOXES = 1000
 _MOST_TRACKS = 256
-_HOP_BYTES = 4096
-# What follows the media data is mostly the movie header, so one read may bring it whole.
-_TAIL_BYTES = 256 << 10
 _UNSUPPORTED = frozenset((b"cmov", b"rmra"))
 
 
 class Index:
-    """The index of one file; what costs time or reads is done when it is asked for, and kept."""
+    """The index of one file; what costs time or reads is done when it is asked for, and kept.
 
-    def __init__(self, movie: Movie, media: tuple[Media, ...], *, name: str) -> None:
+    All methods are for video tracks. They raise NotIndexedError where libavformat must have a look
+    instead, and EncryptedError for encrypted samples.
+    """
+
+    def __init__(
+        self,
+        movie: Movie,
+        media: tuple[Media, ...],
+        *,
+        name: str,
+        file: BoxFile,
+        defaults: dict[int, Defaults],
+        end: int,
+    ) -> None:
         self.movie = movie
         self._media = media
         self._name = name
+        self._file = file
+        self._defaults = defaults
+        self._end = end
         self._samples: dict[int, Samples] = {}
+        self._fragments: dict[int, Fragments] = {}
 
     def samples(self, track: Track) -> Samples:
-        """All samples of a video track; a fragmented file's are gathered from all its fragments.
-
-        Raises NotIndexedError where libavformat must have a look, EncryptedError for encrypted
-        samples.
-        """
+        """All samples of a track; a fragmented file's are gathered from all its fragments."""
         if track.number not in self._samples:
-            self._samples[track.number] = self._read(track)
+            self._check(track)
+            found = (
+                self._fragments_of(track).samples()
+                if self.movie.is_fragmented
+                else self._listed(track)
+            )
+            self._samples[track.number] = _checked(found, track)
         return self._samples[track.number]
 
     def samples_near(self, track: Track, ticks: int) -> Samples:
-        """Samples that hold at least the group shown at `ticks`, with the fewest reads.
+        """Samples with all that is needed to show the moment `ticks`, found with the fewest reads.
 
-        Without fragments these are all samples. Indexes are not those of `samples`.
+        They begin with a sync sample. Without fragments these are all samples. Indexes and
+        the length are not those of `samples`.
         """
-        return self.samples(track)
+        if not self.movie.is_fragmented or track.number in self._samples:
+            return self.samples(track)
+        self._check(track)
+        return _checked(self._fragments_of(track).samples_near(ticks), track)
 
-    def _read(self, track: Track) -> Samples:
-        media = self._media[track.number]
+    def duration(self, track: Track) -> int:
+        """The track's duration in ticks, which in a fragmented file has to be looked for."""
+        if not self.movie.is_fragmented:
+            return track.duration
+        self._check(track)
+        return self._fragments_of(track).end()
+
+    def average_rate(self, track: Track) -> Fraction | None:
+        """Frames a second, in a fragmented file those of the fragments read so far."""
+        if not self.movie.is_fragmented:
+            return track.average_rate
+        count, ticks = self._fragments_of(track).counted()
+        return Fraction(count * track.timescale, ticks) if ticks else None
+
+    def _check(self, track: Track) -> None:
         if track.protection:
             raise EncryptedError(
                 f"{self._name}: the samples of its video stream are encrypted ({track.protection})"
             )
-        if media.is_external:
+        if self._media[track.number].is_external:
             raise NotIndexedError("the samples lie in another file")
-        if media.edits is None:
-            raise NotIndexedError("an edit list of several parts")
-        if self.movie.is_fragmented:
-            raise NotIndexedError("fragments")
-        samples = apply_edits(read_table(media.table), media.edits)
-        if int(samples.entry.max()) >= len(track.entries):
-            raise NotIndexedError("stsc: a description that is not there")
-        return samples
+
+    def _listed(self, track: Track) -> Samples:
+        """The samples that the movie header lists."""
+        media = self._media[track.number]
+        table = read_table(media.table, most_bytes=self._file.size_bytes)
+        return apply_edits(table, self._edits(track))
+
+    def _edits(self, track: Track) -> tuple[Edit, ...]:
+        edits = self._media[track.number].edits
+        if edits is None:
+            raise NotIndexedError("a damaged edit list")
+        return edits
+
+    def _fragments_of(self, track: Track) -> Fragments:
+        if track.number not in self._fragments:
+            self._fragments[track.number] = Fragments(
+                self._file,
+                start=self._end,
+                track_id=track.id,
+                timescale=track.timescale,
+                defaults=self._defaults,
+                time_offset=time_offset(self._edits(track)),
+                before=self._listed(track) if track.frame_count else None,
+            )
+        return self._fragments[track.number]
+
+
+def _checked(samples: Samples, track: Track) -> Samples:
+    if not 0 <= int(samples.entry.min()) <= int(samples.entry.max()) < len(track.entries):
+        raise NotIndexedError("samples with a description that is not there")
+    return samples
 
 
 def open_index(read_at: ReadAt, size_bytes: int, *, name: str, head: bytes = b"") -> Index:
@@ -71,77 +128,35 @@ def open_index(read_at: ReadAt, size_bytes: int, *, name: str, head: bytes = b""
     Raises NotIndexedError where the index is damaged, missing or unusual, so that libavformat has
     the last word.
     """
-    file = _File(read_at, size_bytes, head)
+    file = BoxFile(read_at, size_bytes, head=head)
     brand = ""
-    for at, header in file.boxes():
+    for count, (at, header) in enumerate(file.boxes(looks_for_tail=True)):
         if header.kind == b"ftyp":
             brand = file.read(at + header.head, 4).decode("latin-1")
         if header.kind == b"moov":
-            if header.size > MOST_MOOV_BYTES:
-                raise NotIndexedError(f"a movie header of {header.size} bytes")
-            moov = file.read(at + header.head, header.size - header.head)
-            return _open(memoryview(moov), brand=brand, name=name)
+            moov = file.content(at, header)
+            return _open(moov, brand=brand, name=name, file=file, end=at + header.size)
+        if count > _MOST_BOXES:
+            break
     raise NotIndexedError("no movie header")
 
 
-def _open(moov: memoryview, *, brand: str, name: str) -> Index:
+def _open(moov: memoryview, *, brand: str, name: str, file: BoxFile, end: int) -> Index:
     found = list(boxes(moov))
-    kinds = {kind for kind, _ in found}
-    if kinds & _UNSUPPORTED:
+    by_kind = dict(reversed(found))
+    if by_kind.keys() & _UNSUPPORTED:
         raise NotIndexedError("a compressed header, or a reference to other files")
-    header = read_movie_header(next((box for kind, box in found if kind == b"mvhd"), None))
+    header = read_movie_header(by_kind.get(b"mvhd"))
     traks = [content for kind, content in found if kind == b"trak"][:_MOST_TRACKS]
     read = [read_track(trak, header, number=number) for number, trak in enumerate(traks)]
-    tracks = tuple(track for track, _ in read)
-    movie = Movie(tracks, brand, is_fragmented=b"mvex" in kinds)
-    return Index(movie, tuple(media for _, media in read), name=name)
-
-
-class _File:
-    """Serves the file's box headers from few reads."""
-
-    def __init__(self, read_at: ReadAt, size_bytes: int, head: bytes) -> None:
-        self._read_at = read_at
-        self._size_bytes = size_bytes
-        self._block = head
-        self._start = 0
-
-    def boxes(self) -> Iterator[tuple[int, Header]]:
-        """Offset and header of the boxes of the file's first level, with their true sizes."""
-        at = 0
-        for _ in range(_MOST_BOXES):
-            if at + 8 > self._size_bytes:
-                return
-            header = read_header(self._peek(at))
-            if header is None:
-                return
-            size = header.size or self._size_bytes - at
-            yield at, header._replace(size=size)
-            at += size
-
-    def _peek(self, at: int) -> bytes:
-        """The bytes of a box header, out of a block that may bring the whole box."""
-        if not self._holds(at, min(HEADER_BYTES, self._size_bytes - at)):
-            left = self._size_bytes - at
-            length = _TAIL_BYTES if at and left <= MOST_MOOV_BYTES else _HOP_BYTES
-            self._block, self._start = self._read_at(at, min(left, length)), at
-        return self._block[at - self._start : at - self._start + HEADER_BYTES]
-
-    def _holds(self, at: int, length: int) -> bool:
-        return self._start <= at and at + length <= self._start + len(self._block)
-
-    def read(self, at: int, length: int) -> bytes:
-        """That many bytes, of which those of the block are not read again.
-
-        Raises NotIndexedError where the file ends before.
-        """
-        if at + length > self._size_bytes:
-            raise NotIndexedError("the file ends within its movie header")
-        known = self._block[at - self._start : at - self._start + length]
-        if not self._holds(at, 0):
-            known = b""
-        rest = length - len(known)
-        found = known + self._read_at(at + len(known), rest) if rest else known
-        if len(found) < length:
-            raise NotIndexedError("the file ends within its movie header")
-        return found
+    chapters = {identity for _, media in read for identity in media.chapters}
+    tracks = (replace(track, is_picture=track.id in chapters) for track, _ in read)
+    mvex = by_kind.get(b"mvex")
+    return Index(
+        Movie(tuple(tracks), brand, is_fragmented=mvex is not None),
+        tuple(media for _, media in read),
+        name=name,
+        file=file,
+        defaults={} if mvex is None else read_defaults(mvex),
+        end=end,
+    )

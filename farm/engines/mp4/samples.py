@@ -1,6 +1,7 @@
 """The samples of one track in the order they are decoded, as columns of one table."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,3 +72,11 @@ class Samples:
             return None
         at = int(np.searchsorted(self.pts[order], ticks, side="right"))
         return int(order[max(0, at - 1)])
+
+
+def joined(parts: Sequence[Samples]) -> Samples:
+    """The samples of all parts, one after the other."""
+    columns = (field.name for field in fields(Samples) if field.init)
+    return Samples(
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
+    )

@@ -60,12 +60,13 @@ def table_boxes(stbl: memoryview) -> Boxes:
     return found
 
 
-def read_table(stbl: Boxes) -> Table:
+def read_table(stbl: Boxes, *, most_bytes: int) -> Table:
     """The samples that the boxes of one `stbl` describe.
 
-    Raises NotIndexedError where boxes are missing, contradict each other or are unusual.
+    Raises NotIndexedError where boxes are missing, contradict each other or are unusual, or where
+    samples of one size are more than `most_bytes`.
     """
-    size = _sizes(stbl)
+    size = _sizes(stbl, most_bytes)
     count = len(size)
     duration = _runs(stbl, b"stts", count)
     if int(duration.max()) >= _LONGEST_DELTA:
@@ -117,7 +118,7 @@ def _columns(box: memoryview, width: int, form: str = ">u4") -> Ints:
     return _numbers(box, start=8, count=count * width, form=form).reshape(-1, width)
 
 
-def _sizes(stbl: Boxes) -> Ints:
+def _sizes(stbl: Boxes, most_bytes: int) -> Ints:
     if b"stsz" in stbl:
         box = stbl[b"stsz"]
         constant, count = unpack(_SIZES, box)
@@ -126,6 +127,8 @@ def _sizes(stbl: Boxes) -> Ints:
         bits, count = unpack(_SIZES, box)
         return _checked(_packed_sizes(box, bits & 0xFF, _bounded(count)))
     if constant:
+        if constant * count > most_bytes:
+            raise NotIndexedError(f"stsz: {count} samples do not fit the file")
         return _checked(np.full(_bounded(count), constant, np.int64))
     return _checked(_numbers(box, start=12, count=_bounded(count)))
 

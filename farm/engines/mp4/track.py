@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from farm.engines.mp4.box import NotIndexedError, boxes, children, unpack
-from farm.engines.mp4.edit import EditList, read_edits
+from farm.engines.mp4.edit import Edit, read_edits
 from farm.engines.mp4.entry import read_entries
 from farm.engines.mp4.matrix import MATRIX, combined, orientation_of
 from farm.engines.mp4.movie import SampleEntry, Track
@@ -38,13 +38,14 @@ class MovieHeader(NamedTuple):
 class Media:
     """What leads to a track's samples: the boxes of its sample table, and its edits.
 
-    `edits` is None for an edit list that is not supported; `is_external` tells samples that lie in
-    another file.
+    `edits` is None for a damaged edit list; `is_external` tells samples that lie in another file.
+    `chapters` are the ids of tracks that hold this one's chapters.
     """
 
     table: Boxes
-    edits: EditList | None
+    edits: tuple[Edit, ...] | None
     is_external: bool
+    chapters: tuple[int, ...]
 
 
 class _TrackHeader(NamedTuple):
@@ -95,7 +96,7 @@ def read_track(trak: memoryview, movie: MovieHeader, *, number: int) -> tuple[Tr
         is_picture=False,
         entries=entries,
     )
-    return track, Media(table, edits, _is_external(minf, entries))
+    return track, Media(table, edits, _is_external(minf, entries), _chapters(inner))
 
 
 def _versioned(forms: tuple[struct.Struct, struct.Struct], box: memoryview) -> struct.Struct:
@@ -112,7 +113,7 @@ def _track_header(tkhd: memoryview, movie_matrix: tuple[int, ...]) -> _TrackHead
 
 def _edit_list(
     trak: Mapping[bytes, memoryview], timescale: int, movie_timescale: int
-) -> EditList | None:
+) -> tuple[Edit, ...] | None:
     elst = children(trak.get(b"edts", _EMPTY)).get(b"elst")
     try:
         return read_edits(elst, timescale=timescale, movie_timescale=movie_timescale)
@@ -120,11 +121,11 @@ def _edit_list(
         return None
 
 
-def _shown(duration: int, media_duration: int, edits: EditList | None) -> int:
+def _shown(duration: int, media_duration: int, edits: tuple[Edit, ...] | None) -> int:
     """The shortest of what the header, the samples and the edits say of the length."""
     told = [duration, media_duration]
-    if edits is not None and edits.edit is not None:
-        told.append(edits.delay + edits.edit.duration)
+    if edits:
+        told.append(sum(edit.duration for edit in edits))
     return min((ticks for ticks in told if ticks > 0), default=0)
 
 
@@ -158,3 +159,8 @@ def _is_external(minf: Mapping[bytes, memoryview], entries: tuple[SampleEntry, .
         number in used and len(content) > 4 and not content[3] & _SELF_CONTAINED
         for number, content in enumerate(references, start=1)
     )
+
+
+def _chapters(trak: Mapping[bytes, memoryview]) -> tuple[int, ...]:
+    chap = children(trak.get(b"tref", _EMPTY)).get(b"chap", _EMPTY)
+    return tuple(number for (number,) in struct.iter_unpack(">I", chap[: len(chap) & ~3]))
