@@ -1,7 +1,7 @@
 """The record: what happened to one entry, in the columns in which it is stored."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self
@@ -73,9 +73,11 @@ class Record:
 
     def to_row(self) -> dict[str, Any]:
         """The record as a row of `record_schema`."""
-        return asdict(self) | {
+        # Not `asdict`, which copies every value of every picture.
+        return _values(self) | {
             "status": self.status.value,
             "warnings": list(self.warnings),
+            "artifacts": [_values(artifact) for artifact in self.artifacts],
             "timings_ms": {stage: self.timings_ms.get(stage) for stage in STAGES},
             "notes": json.dumps(self.notes, sort_keys=True) if self.notes else None,
         }
@@ -93,6 +95,15 @@ class Record:
                 "notes": json.loads(row["notes"]) if row["notes"] else {},
             }
         )
+
+
+def _values(of: Record | Artifact) -> dict[str, Any]:
+    return {name: getattr(of, name) for name in _names(type(of))}
+
+
+@cache
+def _names(of: type[Record | Artifact]) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(of))
 
 
 @cache

@@ -4,15 +4,19 @@ A lane may be taken over by the file that it decodes, so nothing that it says is
 every length is bounded before it is believed.
 """
 
+import array
+import contextlib
 import json
+import math
 import socket
 import struct
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 _PREFIX = struct.Struct("!IQ")
+_TIMEVAL = struct.Struct("@ll")
 _MAX_HEADER_BYTES = 16 << 20
 _MAX_PAYLOAD_BYTES = 4 << 30
 
@@ -31,20 +35,22 @@ def send(
     header: dict[str, Any],
     *,
     payloads: Sequence[bytes] = (),
-    fds: Iterable[int] = (),
+    fds: Sequence[int] = (),
     deadline: float | None = None,
 ) -> None:
     """Sends one message whose payload is the concatenation of `payloads`; see `receive`."""
-    _arm(sock, deadline)
     text = json.dumps(header, separators=(",", ":")).encode()
-    start = _PREFIX.pack(len(text), sum(map(len, payloads))) + text
-    descriptors = list(fds)
-    if descriptors:
-        sent = socket.send_fds(sock, [start], descriptors)
-        start = start[sent:]
-    sock.sendall(start)
-    for payload in payloads:
-        sock.sendall(payload)
+    payload = b"".join(payloads)
+    start = _PREFIX.pack(len(text), len(payload)) + text
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    with _until(deadline, sock, socket.SO_SNDTIMEO):
+        sent = sock.sendmsg([start, payload], rights)
+    for part in (start, payload):
+        view = memoryview(part)[sent:]
+        sent = max(0, sent - len(part))
+        while view:
+            with _until(deadline, sock, socket.SO_SNDTIMEO):
+                view = view[sock.send(view) :]
 
 
 def receive(sock: socket.socket, *, deadline: float | None = None, most_fds: int = 0) -> Message:
@@ -57,40 +63,49 @@ def receive(sock: socket.socket, *, deadline: float | None = None, most_fds: int
     header_bytes, payload_bytes = _PREFIX.unpack(prefix)
     if header_bytes > _MAX_HEADER_BYTES or payload_bytes > _MAX_PAYLOAD_BYTES:
         raise ValueError(f"message of {header_bytes} + {payload_bytes} bytes is out of bounds")
-    header = json.loads(_receive_exactly(sock, header_bytes, deadline))
+    data = _receive_exactly(sock, header_bytes + payload_bytes, deadline)
+    header = json.loads(data[:header_bytes])
     if not isinstance(header, dict):
         raise ValueError(f"expected a JSON object, received {type(header).__name__}")
-    return Message(header, _receive_exactly(sock, payload_bytes, deadline), fds)
+    return Message(header, data[header_bytes:], fds)
 
 
 def _receive_prefix(
     sock: socket.socket, deadline: float | None, most_fds: int
 ) -> tuple[bytes, tuple[int, ...]]:
-    _arm(sock, deadline)
-    data, fds, _, _ = socket.recv_fds(sock, _PREFIX.size, most_fds)
+    if not most_fds:
+        return _receive_exactly(sock, _PREFIX.size, deadline), ()
+    with _until(deadline, sock, socket.SO_RCVTIMEO):
+        data, fds, _, _ = socket.recv_fds(sock, _PREFIX.size, most_fds)
     if not data:
         raise EOFError
-    rest = _receive_exactly(sock, _PREFIX.size - len(data), deadline)
-    return data + rest, tuple(fds)
+    return data + _receive_exactly(sock, _PREFIX.size - len(data), deadline), tuple(fds)
 
 
 def _receive_exactly(sock: socket.socket, length: int, deadline: float | None) -> bytes:
-    buffer = bytearray(length)
-    view = memoryview(buffer)
-    while view:
-        _arm(sock, deadline)
-        count = sock.recv_into(view)
-        if count == 0:
+    parts = []
+    while length:
+        with _until(deadline, sock, socket.SO_RCVTIMEO):
+            data = sock.recv(length, socket.MSG_WAITALL)
+        if not data:
             raise EOFError
-        view = view[count:]
-    return bytes(buffer)
+        parts.append(data)
+        length -= len(data)
+    return b"".join(parts)
 
 
-def _arm(sock: socket.socket, deadline: float | None) -> None:
-    if deadline is None:
-        sock.settimeout(None)
-        return
-    left = deadline - time.monotonic()
-    if left <= 0:
+@contextlib.contextmanager
+def _until(deadline: float | None, sock: socket.socket, option: int) -> Iterator[None]:
+    """Bounds the next call on a blocking socket.
+
+    The kernel keeps the time: Python's own time limits cost a poll before every call.
+    """
+    left = 0.0  # for ever
+    if deadline is not None and (left := deadline - time.monotonic()) <= 0:
         raise TimeoutError
-    sock.settimeout(left)
+    seconds, microseconds = divmod(math.ceil(left * 1e6), 1_000_000)
+    sock.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(seconds, microseconds))
+    try:
+        yield
+    except BlockingIOError:
+        raise TimeoutError from None

@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from farm.errors import FarmError
 from farm.settings import Limits
@@ -46,23 +46,29 @@ class LocalStore:
         its machine makes uncommitted outputs again.
         """
         del content_type, sha256
-        with _temporary(place.path, data, durable=False) as temporary:
+        temporary = _write_beside(place.path, data, durable=False)
+        try:
             os.replace(temporary, place.path)
+        except (OSError, ValueError):
+            _remove(temporary)
+            raise
 
     def put_new(self, place: Location, data: bytes, *, again: bool) -> bool:
         """Writes and flushes beside the name, then links it, which fails for a taken name."""
         del again
-        with _temporary(place.path, data, durable=True) as temporary:
-            try:
-                os.link(temporary, place.path)
-            except FileExistsError:
+        temporary = _write_beside(place.path, data, durable=True)
+        try:
+            os.link(temporary, place.path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            if os.path.lexists(place.path):
                 return False
-            except OSError as error:
-                if error.errno not in _NO_HARD_LINKS:
-                    raise
-                if os.path.lexists(place.path):
-                    return False
-                os.replace(temporary, place.path)
+            os.replace(temporary, place.path)
+        finally:
+            _remove(temporary)
         _flush_folder(os.path.dirname(place.path) or ".")
         return True
 
@@ -160,9 +166,8 @@ def _listed(uri: str, found: os.stat_result) -> Listed:
     return Listed(uri, found.st_size, found.st_mtime)
 
 
-@contextmanager
-def _temporary(path: str, data: bytes, *, durable: bool) -> Iterator[str]:
-    """A file with the data beside `path`, in a folder made on demand, removed at the end."""
+def _write_beside(path: str, data: bytes, *, durable: bool) -> str:
+    """A new file with the data beside `path`, in a folder made on demand."""
     folder = os.path.dirname(path)
     name = f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}{TEMPORARY_SUFFIX}"
     temporary = os.path.join(folder, name)
@@ -172,18 +177,28 @@ def _temporary(path: str, data: bytes, *, durable: bool) -> Iterator[str]:
         except FileNotFoundError:
             os.makedirs(folder, exist_ok=True)
             _write(temporary, data, durable=durable)
-        yield temporary
-    finally:
-        with suppress(OSError):  # renamed, or the same fault that stopped the write
-            os.unlink(temporary)
+    except OSError:
+        _remove(temporary)
+        raise
+    return temporary
+
+
+def _remove(temporary: str) -> None:
+    with suppress(OSError):  # renamed, or the same fault that stopped the write
+        os.unlink(temporary)
 
 
 def _write(path: str, data: bytes, *, durable: bool) -> None:
-    with open(path, "xb") as file:
-        file.write(data)
+    # Not `open`: each picture is a file, and what that does besides, such as seeking, adds up.
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
         if durable:
-            file.flush()
-            os.fsync(file.fileno())
+            os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _flush_folder(folder: str) -> None:
