@@ -18,6 +18,7 @@ from pathlib import Path
 from farm import engines
 from farm.errors import EngineUnavailableError, FarmError
 from farm.machine import usable_cores, usable_memory_bytes
+from farm.spec import ImageFormat
 
 _CHILD_SECONDS = 120.0
 _CURE_FOREIGN = (
@@ -142,7 +143,8 @@ def _version_findings(child: "_Child") -> Iterator[Finding]:
 def _engine_findings(child: "_Child") -> Iterator[Finding]:
     for name in engines.names():
         yield child.find(name, _engine_version, name, otherwise=State.MISSING)
-    yield child.find("encoder pillow", _encoder_version)
+    for image_format in ImageFormat:
+        yield child.find(f"{image_format} encoder", _encoder_version, image_format)
 
 
 def _gpu_findings(child: "_Child") -> Iterator[Finding]:
@@ -226,13 +228,10 @@ def _engine_version(name: str) -> str:
     return engines.load(name).version
 
 
-def _encoder_version() -> str:
-    from PIL import features
-
+def _encoder_version(image_format: str) -> str:
     from farm import encoders
 
-    webp = "with WebP" if features.check("webp") else "without WebP"
-    return f"{encoders.load('pillow').version} {webp}"
+    return encoders.load(ImageFormat(image_format)).version
 
 
 def _cuda_device() -> str:

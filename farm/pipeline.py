@@ -12,6 +12,7 @@ import torch
 import kernels
 from farm import encoders, engines
 from farm.choice import Choice, choices, decode_with
+from farm.encoding import Encoding
 from farm.engines import Decoder, Engine, Source
 from farm.engines.frame import FrameBatch
 from farm.errors import EngineUnavailableError, NoFrameError
@@ -22,7 +23,7 @@ from farm.plan import Plan, Shot, make_plans, settle
 from farm.sampling import Target
 from farm.settings import Limits
 from farm.sniff import HEAD_BYTES, sniff
-from farm.spec import Entry, Fidelity
+from farm.spec import Entry, Fidelity, ImageFormat
 
 FORMAT_MISMATCH = "format_mismatch"
 
@@ -69,7 +70,8 @@ def warm_up() -> None:
             engines.load(name)
     picture = torch.zeros((1, 8, 8, 3), dtype=torch.uint8)
     picture = kernels.resize_crop(picture, box=(0, 0, 8, 8), height=4, width=4)
-    encoders.encode(picture, format="jpg", quality=80)
+    for image_format in ImageFormat:
+        encoders.encode(picture, Encoding(image_format))
 
 
 def make_thumbnails(entry: Entry, row: int, source: Source, *, limits: Limits) -> Result:
@@ -283,7 +285,7 @@ def _shoot(
     with work.timed("resize"):
         pictures = finish(batch, list(shots), geometry=geometry, spec=plan.spec)
     with work.timed("encode"):
-        files = encoders.encode(pictures, format=plan.spec.format, quality=plan.spec.quality)
+        files = encoders.encode(pictures, Encoding.of(plan.spec))
     is_still = work.media_format.kind is MediaKind.IMAGE
     return [
         Thumbnail(

@@ -29,6 +29,24 @@ class ImageFormat(StrEnum):
     WEBP = "webp"
 
 
+class Subsampling(StrEnum):
+    """How much of the chroma a JPEG keeps: all, half of it, or a quarter."""
+
+    FULL = "4:4:4"
+    HALF = "4:2:2"
+    QUARTER = "4:2:0"
+
+
+FORMAT_OPTIONS = {
+    "progressive": ImageFormat.JPG,
+    "subsampling": ImageFormat.JPG,
+    "lossless": ImageFormat.WEBP,
+    "method": ImageFormat.WEBP,
+    "compression": ImageFormat.PNG,
+}
+"""The fields of an output that only one format has."""
+
+
 class Accuracy(StrEnum):
     """`keyframe`: the keyframe at or before the position; `exact`: the frame shown at it."""
 
@@ -65,6 +83,21 @@ class ThumbnailSpec(_Model):
     fit: Fit = Fit.MAX
     format: ImageFormat = ImageFormat.JPG
     quality: Annotated[int, Field(ge=1, le=100, strict=True)] = 80
+    progressive: bool = Field(
+        False, description="jpg: coarse to fine, for slow connections; smaller, slower to make"
+    )
+    subsampling: Subsampling | None = Field(
+        None, description="jpg: how much chroma is kept; default 4:2:0"
+    )
+    lossless: bool = Field(False, description="webp: without loss; quality then means nothing")
+    method: Annotated[int, Field(ge=0, le=6, strict=True)] | None = Field(
+        None, description="webp: from fast (0) to small (6); default 2"
+    )
+    compression: Annotated[int, Field(ge=0, le=9, strict=True)] | None = Field(
+        None,
+        description="png: zlib's level, from none (0) to small (9); default a faster deflate of "
+        "about the size of level 3",
+    )
     background: str | None = Field(
         None,
         pattern=r"^#[0-9a-fA-F]{6}$",
@@ -97,6 +130,12 @@ class ThumbnailSpec(_Model):
             raise ValueError("expected position or count, received both")
         if self.fit in (Fit.CROP, Fit.PAD) and (self.width is None or self.height is None):
             raise ValueError(f"expected width and height with fit '{self.fit.value}'")
+        for name, format in FORMAT_OPTIONS.items():
+            is_given = getattr(self, name) != type(self).model_fields[name].default
+            if is_given and self.format is not format:
+                raise ValueError(
+                    f"{name}: only with format {format.value}, received with {self.format.value}"
+                )
         if self.max_drift is not None and self.accuracy is not Accuracy.KEYFRAME:
             raise ValueError("expected max_drift with accuracy 'keyframe' only")
         if self.engine_version is not None and self.engine is None:

@@ -74,6 +74,22 @@ def test_an_engine_of_the_row_drops_the_version_of_the_job():
     assert (spec.engine, spec.engine_version) == ("decord", None)
 
 
+def test_a_format_of_the_row_drops_the_options_of_the_jobs_format():
+    made = job({"format": "webp", "method": 5, "lossless": True, "quality": 33})
+    (spec,) = parse({"source": "/a", "format": "png"}, made).outputs
+    assert (spec.format, spec.method, spec.lossless, spec.quality) == ("png", None, False, 33)
+    (spec,) = parse({"source": "/a", "format": "webp"}, made).outputs
+    assert (spec.method, spec.lossless) == (5, True)
+
+
+def test_options_of_a_format_are_read_from_texts():
+    row = {"source": "/a", "format": "webp", "method": "6", "lossless": "true"}
+    (spec,) = parse(row, job({})).outputs
+    assert (spec.method, spec.lossless) == (6, True)
+    with pytest.raises(InvalidEntryError, match="row 12: progressive: only with format jpg"):
+        parse({"source": "/a", "format": "png", "progressive": "true"}, job({}))
+
+
 def test_csv_rows_hold_numbers_in_strings():
     row = {"source": "/a", "width": "100", "height": "50", "fit": "crop", "quality": " 70 "}
     row |= {"position": "12.5", "timeout": "20", "size": "1234", "mtime": "1.5", "tag": ""}

@@ -44,6 +44,18 @@ def make(*outputs, data=RECIPE, limits=LIMITS, **fields) -> Result:
     return make_thumbnails(entry(*outputs, **fields), 1, source(data), limits=limits)
 
 
+def test_pictures_are_encoded_as_the_output_says():
+    made = make(
+        {"width": 32, "progressive": True, "subsampling": "4:4:4"},
+        {"width": 32, "format": "webp", "lossless": True},
+        {"width": 32, "format": "png"},
+    )
+    jpeg, webp, png = map(opened, made.thumbnails)
+    assert "progressive" in jpeg.info
+    assert [layer[1:3] for layer in jpeg.layer] == [(1, 1)] * 3
+    assert webp.convert("RGB").tobytes() == png.tobytes()
+
+
 def opened(thumbnail) -> Image.Image:
     return Image.open(io.BytesIO(thumbnail.data))
 

@@ -88,6 +88,14 @@ def test_any_position_is_read_or_refused(wire: Any) -> None:
         ({"engine_version": "1"}, "expected engine"),
         ({"timeout": 0}, "timeout"),
         ({"widht": 9}, "widht"),
+        ({"subsampling": "4:1:1"}, "expected '4:4:4', '4:2:2' or '4:2:0', received '4:1:1'"),
+        ({"format": "webp", "method": 7}, "method: expected at most 6, received 7"),
+        ({"format": "png", "compression": -1}, "compression: expected at least 0"),
+        ({"format": "png", "progressive": True}, "progressive: only with format jpg"),
+        ({"format": "webp", "subsampling": "4:4:4"}, "subsampling: only with format jpg"),
+        ({"lossless": True}, "lossless: only with format webp, received with jpg"),
+        ({"format": "png", "method": 0}, "method: only with format webp, received with png"),
+        ({"format": "webp", "compression": 0}, "compression: only with format png"),
     ],
 )
 def test_outputs_say_what_is_wrong(fields: dict[str, Any], said: str) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,7 +13,7 @@ from farm.spec import ThumbnailSpec, explain
 
 _SIZE = re.compile(r"(\d*)x(\d*)")
 _INTEGER = re.compile(r"-?\d+")
-_INTEGERS = ("width", "height", "quality", "count")
+_INTEGERS = ("width", "height", "quality", "count", "method", "compression")
 _EXAMPLE = "320x180, 320x, x180 or 320x180,fit=crop,format=webp,position=15%"
 
 
@@ -60,13 +62,20 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def _fields(text: str) -> dict[str, Any]:
-    first, *words = text.split(",")
-    fields: dict[str, Any] = {}
+    first, comma, rest = text.partition(",")
     if "=" in first:
-        words = [first, *words]
-    else:
-        fields |= parse_size(first)
-    for word in words:
+        return parse_fields(text)
+    sides = parse_size(first)
+    return parse_fields(rest, sides) if comma else sides
+
+
+def parse_fields(text: str, known: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """The fields that `KEY=VALUE[,KEY=VALUE]...` gives, beside those known already.
+
+    Raises ValueError with what is allowed.
+    """
+    fields = dict(known)
+    for word in text.split(","):
         name, equals, value = word.partition("=")
         name = name.strip()
         if not equals:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from farm.spec import Job
 
 _FORMATS = {"jpg": "jpg", "jpeg": "jpg", "png": "png", "webp": "webp"}
+# What --out and --size tell.
+_BY_NAME_OR_SIZE = ("format", "filename", "width", "height")
 
 
 def make_thumbnails(
@@ -37,6 +39,10 @@ def make_thumbnails(
     ] = None,
     engine: Annotated[str | None, typer.Option(help="An engine's name; see farm doctor.")] = None,
     background: Annotated[str | None, typer.Option(help="A colour such as #ffffff.")] = None,
+    fields: Annotated[
+        str | None,
+        typer.Option("--set", help="Other fields, as progressive=true,fidelity=best."),
+    ] = None,
 ) -> None:
     """Make the thumbnails of one file.
 
@@ -56,7 +62,8 @@ def make_thumbnails(
         "engine": engine,
         "background": background,
     }
-    job = _job(out, size, {name: value for name, value in given.items() if value is not None})
+    known = {name: value for name, value in given.items() if value is not None}
+    job = _job(out, size, known | _other_fields(fields, known))
     # A Ctrl-C has nothing to save here, and the lane ends with this process.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     record = make_one(job, {"source": absolute(file)})
@@ -95,6 +102,20 @@ def _job(out: str, size: str | None, given: dict[str, Any]) -> "Job":
         raise InvalidJobError(explain(error)) from None
     except ValueError as error:
         raise InvalidJobError(str(error)) from None
+
+
+def _other_fields(text: str | None, known: dict[str, Any]) -> dict[str, Any]:
+    from farm.cli.output_text import parse_fields
+    from farm.errors import InvalidJobError
+
+    try:
+        fields = parse_fields(text) if text is not None else {}
+        for name in fields:
+            if name in (*known, *_BY_NAME_OR_SIZE):
+                raise ValueError(f"{name}: has an option of its own")
+    except ValueError as error:
+        raise InvalidJobError(f"--set: {error}") from None
+    return fields
 
 
 def _sides(size: str | None) -> dict[str, int]:

@@ -7,12 +7,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from farm.errors import InvalidEntryError
-from farm.spec import Entry, Job, ThumbnailSpec, explain
+from farm.spec import FORMAT_OPTIONS, Entry, Job, ThumbnailSpec, explain
 from farm.template import check_template, default_id, placeholders
 
 ENTRY_COLUMNS = tuple(Entry.model_fields)
 OUTPUT_COLUMNS = tuple(ThumbnailSpec.model_fields)
-_INTEGER_COLUMNS = ("width", "height", "quality", "count")
+_INTEGER_COLUMNS = ("width", "height", "quality", "count", "method", "compression")
 # A field that a row gives, and the field of the default output that it makes meaningless.
 _REPLACED = {"position": "count", "count": "position", "engine": "engine_version"}
 
@@ -110,6 +110,8 @@ def _outputs(values: Mapping[str, object], job: Job) -> object:
 
 def _overridden(spec: ThumbnailSpec, flat: Mapping[str, object]) -> ThumbnailSpec:
     dropped = {_REPLACED[name] for name in flat if name in _REPLACED}
+    if "format" in flat:
+        dropped |= {name for name, own in FORMAT_OPTIONS.items() if flat["format"] != own}
     kept = {name: getattr(spec, name) for name in spec.model_fields_set - dropped}
     return ThumbnailSpec.model_validate({**kept, **flat})
 

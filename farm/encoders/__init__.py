@@ -1,47 +1,73 @@
-"""Encoders: one file each, and the registry that loads them on first use."""
+"""Encoders: one file per format, and the registry that loads them on first use."""
 
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, ClassVar, Protocol, cast
+from typing import ClassVar, Protocol, cast
 
+from torch import Tensor, uint8
+
+from farm.encoding import Encoding
 from farm.errors import EncodeError
 from farm.spec import ImageFormat
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 
 class Encoder(Protocol):
-    """One way to encode finished pictures."""
+    """The way to write one format.
 
-    name: ClassVar[str]
+    `channels` are the numbers of channels that it can hold; `longest_side` is in pixels.
+    """
+
+    channels: ClassVar[tuple[int, ...]]
+    longest_side: ClassVar[int]
 
     @property
     def version(self) -> str:
-        """The version of the library behind it."""
+        """The libraries behind it, with their versions."""
 
-    def encode(self, pictures: "Tensor", *, format: ImageFormat | str, quality: int) -> list[bytes]:
-        """One file per picture of uint8 [N, H, W, C], C = 1 (gray), 3 (RGB) or 4 (RGBA).
+    def encode(self, pictures: Tensor, encoding: Encoding) -> list[bytes]:
+        """One file per picture of a contiguous uint8 [N, H, W, C] that was checked before.
 
-        `quality` is 1 to 100. The same pictures give the same bytes, without metadata. Raises
-        EncodeError where the format cannot hold the pictures.
+        Raises EncodeError where the library refuses.
         """
 
 
-_ENCODERS = {"pillow": "farm.encoders.pillow:PillowEncoder"}
+_ENCODERS = {
+    ImageFormat.JPG: "farm.encoders.jpeg:JpegEncoder",
+    ImageFormat.PNG: "farm.encoders.png:PngEncoder",
+    ImageFormat.WEBP: "farm.encoders.webp:WebpEncoder",
+}
 
 
 @cache
-def load(name: str = "pillow") -> Encoder:
-    """The encoder of that name, imported on first use and kept."""
-    if name not in _ENCODERS:
-        raise EncodeError(
-            f"expected encoder to be one of {', '.join(_ENCODERS)}; received {name!r}"
-        )
-    module, _, attribute = _ENCODERS[name].partition(":")
+def load(format: ImageFormat) -> Encoder:
+    """The encoder of a format, imported on first use and kept."""
+    module, _, attribute = _ENCODERS[format].partition(":")
     return cast(Encoder, getattr(import_module(module), attribute)())
 
 
-def encode(pictures: "Tensor", *, format: ImageFormat | str, quality: int) -> list[bytes]:
-    """Encodes with the default encoder; see `Encoder.encode`."""
-    return load().encode(pictures, format=format, quality=quality)
+def encode(pictures: Tensor, encoding: Encoding) -> list[bytes]:
+    """One file per picture of uint8 [N, H, W, C], C = 1 (gray), 3 (RGB) or 4 (RGBA).
+
+    The same pictures give the same bytes, without metadata. Raises EncodeError where the format
+    cannot hold the pictures.
+    """
+    encoder = load(encoding.format)
+    _check(pictures, encoder, encoding.format)
+    return encoder.encode(pictures.cpu().contiguous(), encoding)
+
+
+def _check(pictures: Tensor, encoder: Encoder, format: ImageFormat) -> None:
+    if pictures.dtype != uint8 or pictures.ndim != 4 or pictures.shape[3] not in (1, 3, 4):
+        raise EncodeError(
+            "expected pictures to be uint8 [N, H, W, C] with C = 1, 3 or 4; "
+            f"received {pictures.dtype} {list(pictures.shape)}"
+        )
+    height, width, channels = pictures.shape[1:]
+    if channels not in encoder.channels:
+        allowed = " or ".join(map(str, encoder.channels))
+        raise EncodeError(f"expected {allowed} channels for {format.value}; received {channels}")
+    if not 1 <= min(width, height) <= max(width, height) <= encoder.longest_side:
+        raise EncodeError(
+            f"expected sides of 1 to {encoder.longest_side} pixels for {format.value}; "
+            f"received {width} x {height}"
+        )

@@ -10,7 +10,7 @@ from farm.cli.output_text import output_text, parse_output, parse_size
 from farm.errors import InvalidJobError
 from farm.geometry import Fit
 from farm.position import Position, parse_position
-from farm.spec import Accuracy, ImageFormat, ThumbnailSpec
+from farm.spec import FORMAT_OPTIONS, Accuracy, ImageFormat, Subsampling, ThumbnailSpec
 
 
 def test_reads_a_size_and_fields() -> None:
@@ -68,6 +68,13 @@ def test_says_what_is_wrong(text: str, said: str) -> None:
     assert said in str(caught.value)
 
 
+_OPTIONS = {
+    "progressive": st.booleans(),
+    "subsampling": st.none() | st.sampled_from(Subsampling),
+    "lossless": st.booleans(),
+    "method": st.none() | st.integers(0, 6),
+    "compression": st.none() | st.integers(0, 9),
+}
 _SIDES = st.none() | st.integers(1, 65_535)
 _POSITIONS = st.one_of(
     st.decimals(0, 99_999, places=3).map(str),
@@ -81,11 +88,15 @@ def _specs(draw: st.DrawFn) -> ThumbnailSpec:
     width, height = draw(_SIDES), draw(_SIDES)
     fits = list(Fit) if width and height else [Fit.MAX, Fit.SCALE]
     is_counted = draw(st.booleans())
+    image_format = draw(st.sampled_from(ImageFormat))
+    own_options = [name for name, own in FORMAT_OPTIONS.items() if own is image_format]
+    options = {name: draw(_OPTIONS[name]) for name in own_options}
     return ThumbnailSpec(
+        **options,
         width=width,
         height=height,
         fit=draw(st.sampled_from(fits)),
-        format=draw(st.sampled_from(ImageFormat)),
+        format=image_format,
         quality=draw(st.integers(1, 100)),
         background=draw(st.none() | st.from_regex(r"#[0-9a-f]{6}", fullmatch=True)),
         position=None if is_counted else draw(st.none() | _POSITIONS),

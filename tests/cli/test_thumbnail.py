@@ -43,6 +43,16 @@ def test_crops_and_finds_its_file_from_here(
         assert (picture.format, picture.size) == ("JPEG", (50, 50))
 
 
+def test_sets_the_fields_that_have_no_option(farm: Farm, source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.jpg"
+    words = ["-o", out, "-s", "64x", "--set", "progressive=true,subsampling=4:4:4"]
+    said = farm("thumbnail", source, *words)
+    assert said.code == 0, said.err
+    with Image.open(out) as picture:
+        assert "progressive" in picture.info
+        assert [layer[1:3] for layer in picture.layer] == [(1, 1)] * 3
+
+
 def test_a_file_without_a_picture_ends_with_1(farm: Farm, tmp_path: Path) -> None:
     said = farm("thumbnail", tmp_path / "none.mp4", "-o", tmp_path / "x.jpg")
     assert (said.code, said.out) == (1, "")
@@ -63,6 +73,10 @@ def test_a_file_without_a_picture_ends_with_1(farm: Farm, tmp_path: Path) -> Non
         (["-o", "x.jpg", "--count", "2"], "--out: expected %d in the name of 2 pictures"),
         (["-o", "x.jpg", "--engine", "nosuch"], "engine: expected one of turbojpeg, "),
         (["-o", "s3://u:word@b/x.jpg"], "destination: expected no password in a URI"),
+        (["-o", "x.jpg", "--set", "progressive"], "--set: expected KEY=VALUE"),
+        (["-o", "x.jpg", "--set", "width=3"], "--set: width: has an option of its own"),
+        (["-o", "x.jpg", "--fit", "max", "--set", "fit=pad"], "--set: fit: has an option"),
+        (["-o", "x.png", "--set", "progressive=true"], "progressive: only with format jpg"),
         ([], "Missing option '--out'"),
     ],
 )
