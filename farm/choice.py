@@ -8,7 +8,12 @@ from typing import TypeVar
 
 from farm import engines
 from farm.engines import Decoder, Engine, PassedOnError, Source
-from farm.errors import EngineUnavailableError, FarmError, UnsupportedFormatError
+from farm.errors import (
+    EngineUnavailableError,
+    FarmError,
+    UnsupportedColorError,
+    UnsupportedFormatError,
+)
 from farm.media import MediaFormat
 from farm.settings import Limits
 from farm.spec import Entry
@@ -59,6 +64,8 @@ def decode_with(
         except PassedOnError:
             if choice.name:
                 raise
+        except UnsupportedColorError:
+            raise
         except (EngineUnavailableError, UnsupportedFormatError) as error:
             failures.append((name, error))
         else:

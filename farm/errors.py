@@ -16,6 +16,7 @@
     │   ├── NotMediaError           not_media
     │   ├── RefusedFormatError      refused_format
     │   ├── UnsupportedFormatError  unsupported_format
+    │   │   └── UnsupportedColorError   unsupported_color
     │   ├── TruncatedError          truncated
     │   ├── CorruptError            corrupt
     │   ├── EncryptedError          encrypted
@@ -149,6 +150,12 @@ class UnsupportedFormatError(MediaError):
     """A known format or codec that no engine here decodes."""
 
     code = "unsupported_format"
+
+
+class UnsupportedColorError(UnsupportedFormatError):
+    """Samples whose colours nothing here can turn into RGB; an engine that tried would be wrong."""
+
+    code = "unsupported_color"
 
 
 class TruncatedError(MediaError):

@@ -61,6 +61,14 @@ class Transfer(StrEnum):
     HLG = "hlg"
 
 
+class Primaries(StrEnum):
+    """The primaries of a picture; those of BT.601 count as BT.709's, which they nearly are."""
+
+    BT709 = "bt709"
+    BT2020 = "bt2020"
+    P3 = "p3"
+
+
 class Siting(StrEnum):
     """Where a subsampled chroma sample lies among its luma samples."""
 
@@ -71,13 +79,18 @@ class Siting(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ColorTags:
-    """How decoded planes become RGB. Tags come from the decoded frame, not from the container."""
+    """How decoded planes become RGB. Tags come from the decoded frame, not from the container.
+
+    `peak_nits` is the brightest light in cd/m2 that a picture of an HDR transfer was made for.
+    """
 
     matrix: Matrix = Matrix.RGB
     full_range: bool = True
     transfer: Transfer = Transfer.SDR
     siting: Siting = Siting.LEFT
     bits: int = 8
+    primaries: Primaries = Primaries.BT709
+    peak_nits: float = 1000.0
 
 
 @dataclass(frozen=True, slots=True)

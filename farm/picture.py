@@ -45,11 +45,13 @@ def _resampled(batch: FrameBatch, picks: Sequence[int], geometry: Geometry) -> T
     # Where the decoder shrank on load, the box shrinks with the planes.
     box = geometry.box.scaled(columns / batch.full_size.width, rows / batch.full_size.height)
     width, height = geometry.size
+    color = batch.color
+    light = kernels.Light(color.transfer, color.primaries, color.peak_nits)
     if len(planes) != 3:
-        return kernels.resize_crop(
+        pictures = kernels.resize_crop(
             planes[0], box=box, height=height, width=width, orientation=geometry.orientation
         )
-    color = batch.color
+        return kernels.tone_map(pictures, light=light)
     return kernels.yuv_to_rgb(
         planes,
         box=box,
@@ -59,6 +61,7 @@ def _resampled(batch: FrameBatch, picks: Sequence[int], geometry: Geometry) -> T
         full_range=color.full_range,
         siting=color.siting,
         bits=color.bits,
+        light=light,
         orientation=geometry.orientation,
     )
 

@@ -14,6 +14,7 @@ from farm.engines.pyav_errors import explained
 from farm.engines.pyav_exact import exact_frames
 from farm.engines.pyav_frames import orientation_from, planes_of
 from farm.engines.pyav_group import Moment, moment_of
+from farm.engines.pyav_light import check_colors
 from farm.engines.pyav_open import Opened, media_info, open_video, pixel_aspect
 from farm.engines.pyav_pick import Pick, key_frames
 from farm.engines.pyav_read import DemuxingReader
@@ -55,6 +56,7 @@ class PyAVDecoder:
         self._counts: Counter[str] = Counter()
         self._reader = DemuxingReader(opened, name=name, limits=limits, counts=self._counts)
         self._warnings: dict[str, None] = {}
+        self._notes = {"open": "fast" if opened.fast else "plain"}
         self._info = info
 
     @property
@@ -64,8 +66,8 @@ class PyAVDecoder:
 
     @property
     def notes(self) -> dict[str, int | float | str]:
-        """Counts of packets, frames, seeks and keyframes used, and how the file was opened."""
-        return {"open": "fast" if self._opened.fast else "plain", **self._counts}
+        """How the file was opened, what HDR was tone-mapped, and counts of what was done."""
+        return {**self._notes, **self._counts}
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -136,9 +138,10 @@ class PyAVDecoder:
         return sorted(moments)
 
     def _batch(self, frame: VideoFrame, targets: tuple[int, ...]) -> FrameBatch:
+        check_colors(frame, name=self._name)
         planes, color = planes_of(frame, self._codec)
         if color.transfer is not Transfer.SDR:
-            self._warnings["hdr_not_tone_mapped"] = None
+            self._notes["tone_mapped"] = color.transfer.value
         orientation = orientation_from(frame)
         return FrameBatch(
             planes=planes,

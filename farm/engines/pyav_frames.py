@@ -1,6 +1,7 @@
 """Decoded libav frames become planes with colour tags, copied out of libav's buffers."""
 
 import struct
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from farm.engines.mp4_matrix import orientation_of
-from farm.media import ColorTags, Matrix, Siting, Transfer
+from farm.engines.pyav_light import peak_nits_of, primaries_of, transfer_of
+from farm.media import ColorTags, Matrix, Siting
 
 # By libav's numbers, which are those of ITU-T H.273.
 _MATRICES = {
@@ -26,7 +28,6 @@ _MATRICES = {
     9: Matrix.BT2020,
     10: Matrix.BT2020,
 }
-_TRANSFERS = {16: Transfer.PQ, 18: Transfer.HLG}
 _SWS_COLORSPACES = {
     Matrix.BT601: Colorspace.ITU601,
     Matrix.BT709: Colorspace.ITU709,
@@ -88,8 +89,10 @@ def color_of(frame: VideoFrame, codec: str) -> ColorTags:
     """
     layout = frame.format
     matrix = _MATRICES.get(frame.colorspace)
+    transfer, primaries = transfer_of(frame), primaries_of(frame)
+    peak_nits = peak_nits_of(frame)
     if layout.is_rgb or layout.has_palette:
-        return ColorTags(transfer=_TRANSFERS.get(frame.color_trc, Transfer.SDR))
+        return ColorTags(transfer=transfer, primaries=primaries, peak_nits=peak_nits)
     if matrix is None:
         high = frame.height >= _HD_LINES and codec != "vp8"
         matrix = Matrix.BT709 if high else Matrix.BT601
@@ -98,9 +101,11 @@ def color_of(frame: VideoFrame, codec: str) -> ColorTags:
     return ColorTags(
         matrix=matrix,
         full_range=full or (untagged_gray and codec not in _LIMITED_GRAY),
-        transfer=_TRANSFERS.get(frame.color_trc, Transfer.SDR),
+        transfer=transfer,
         siting=_siting(matrix, codec),
         bits=layout.components[0].bits,
+        primaries=primaries,
+        peak_nits=peak_nits,
     )
 
 
@@ -121,7 +126,8 @@ def planes_of(frame: VideoFrame, codec: str) -> tuple[tuple[Tensor, ...], ColorT
     native = _little_endian(frame)
     if _has_planes(native.format):
         return _yuv_planes(native, color.bits), color
-    return (_rgb_plane(frame, color),), ColorTags(transfer=color.transfer)
+    as_rgb = replace(color, matrix=Matrix.RGB, full_range=True, siting=Siting.LEFT, bits=8)
+    return (_rgb_plane(frame, color),), as_rgb
 
 
 def orientation_from(frame: VideoFrame) -> int | None:

@@ -469,18 +469,6 @@ def test_samples_arrive_as_they_were_coded():
     assert np.array_equal(batch.planes[0][0].numpy(), luma(2))
 
 
-def test_hdr_is_flagged():
-    params = "log-level=none:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:pools=1"
-    clip = Clip("libx265", count=3, pixels="yuv420p10le", options={"x265-params": params})
-    decoder = open_clip(make(clip))
-    (batch,) = decoder.frames([Target(0, Accuracy.KEYFRAME)], at_least=None)
-    assert batch.color.transfer is Transfer.PQ
-    assert batch.color.matrix is Matrix.BT2020
-    assert batch.planes[0].dtype == torch.int16
-    assert number_of(batch) == 0
-    assert decoder.warnings == ("hdr_not_tone_mapped",)
-
-
 def test_facts():
     info = open_named("h264 with B-frames").info
     assert (info.codec, info.size, info.frame_count) == ("h264", Size(WIDTH, HEIGHT), 50)
