@@ -8,6 +8,7 @@ scale and an offset (float32 each): with 1 and 0 it reads uint8 lines as they ar
 same floats as a table of floats.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +20,10 @@ from torch import Tensor
 from kernels.filter import Filter, Span, taps
 
 # Measured: smaller pieces read lines that two pieces share too often, larger ones leave the cache.
-_TABLE_BYTES = 1 << 21
+_TABLE_BYTES = 4 << 20
+
+# More lines than any picture has.
+_NO_LIMIT = 1 << 40
 
 _SCALE_AND_OFFSET = torch.tensor([1.0, 0.0]).view(torch.uint8)
 
@@ -45,12 +49,13 @@ class Bags:
 
 @lru_cache(maxsize=256)
 def bags(span: Span, filter: Filter, most: int) -> tuple[Bags, ...]:
-    """The output lines of a span in pieces, each of which needs about `most` source lines."""
+    """The output lines of a span in even pieces, each of which needs about `most` source lines."""
     found = taps(span, filter)
     reach = found.weights.shape[1]
     # Weights past the end of the axis are 0: any line that exists will do.
     index = (found.first[:, None] + torch.arange(reach)).clamp(max=span.length - 1)
-    step = max(1, int((most - reach) * span.count / (span.stop - span.start)))
+    fitting = max(1, int((most - reach) * span.count / (span.stop - span.start)))
+    step = math.ceil(span.count / math.ceil(span.count / fitting))
     pieces = zip(torch.split(index, step), torch.split(found.weights, step), strict=True)
     return tuple(_piece(lines, weights) for lines, weights in pieces)
 
@@ -67,29 +72,42 @@ def _piece(index: Tensor, weights: Tensor) -> Bags:
     )
 
 
-def resample_lines(lines: Tensor, span: Span, filter: Filter) -> Tensor:
+def resample_lines(
+    lines: Tensor, span: Span, filter: Filter, *, premultiply: bool = False
+) -> Tensor:
     """Resamples lines [L, ...] of any strides to contiguous float32 [span.count, ...].
 
-    uint8 lines are read as they are, others as float32.
+    uint8 lines are read as they are, others as float32. With `premultiply` the last axis ends in
+    alpha, by which the rest of it is multiplied.
     """
-    if span.is_copy:
-        copied = lines[int(span.start) : int(span.stop)]
-        return copied.to(torch.float32, memory_format=torch.contiguous_format)
     shape, samples = lines.shape[1:], lines[0].numel()
-    of_bytes = lines.dtype == torch.uint8
-    line_bytes = samples if of_bytes else 4 * samples
-    cut = bags(span, filter, _TABLE_BYTES // max(1, line_bytes))
-    room = max(piece.stop - piece.start for piece in cut)
+    if span.is_copy:
+        result = torch.empty(span.count, *shape)
+        _load(result, lines[span.copied], premultiply)
+        return result
+    if lines.dtype == torch.float32 and lines.is_contiguous() and not premultiply:
+        (whole,) = bags(span, filter, _NO_LIMIT)
+        table = lines[whole.start : whole.stop].view(-1, samples)
+        return _sum_floats(table, whole).view(-1, *shape)
+    of_bytes = lines.dtype == torch.uint8 and not premultiply
+    cut = bags(span, filter, _TABLE_BYTES // max(1, samples * (1 if of_bytes else 4)))
     # One table for all pieces: fresh memory costs more than what is done in it.
+    room = max(piece.stop - piece.start for piece in cut)
     table = _table_of_bytes(room, samples) if of_bytes else torch.empty(room, samples)
-    add = _add_bytes if of_bytes else _add_floats
     parts = []
     for piece in cut:
         loaded = table[: piece.stop - piece.start]
-        loaded[:, :samples].view(-1, *shape).copy_(lines[piece.start : piece.stop])
-        parts.append(add(loaded, piece))
+        target = loaded[:, :samples].view(-1, *shape)
+        _load(target, lines[piece.start : piece.stop], premultiply)
+        parts.append((_sum_bytes if of_bytes else _sum_floats)(loaded, piece))
     result = parts[0] if len(parts) == 1 else torch.cat(parts)
-    return result.view(span.count, *shape)
+    return result.view(-1, *shape)
+
+
+def _load(target: Tensor, lines: Tensor, premultiply: bool) -> None:
+    target.copy_(lines)
+    if premultiply:
+        target[..., :-1] *= target[..., -1:] / 255
 
 
 def _table_of_bytes(lines: int, samples: int) -> Tensor:
@@ -98,11 +116,11 @@ def _table_of_bytes(lines: int, samples: int) -> Tensor:
     return table
 
 
-def _add_bytes(table: Tensor, cut: Bags) -> Tensor:
+def _sum_bytes(table: Tensor, cut: Bags) -> Tensor:
     return _bag_of_bytes(table, cut.members, cut.offsets, False, 0, False, cut.weights, None, False)
 
 
-def _add_floats(table: Tensor, cut: Bags) -> Tensor:
+def _sum_floats(table: Tensor, cut: Bags) -> Tensor:
     return torch.embedding_bag(
         table, cut.members, cut.offsets, mode=0, per_sample_weights=cut.weights
     )[0]

@@ -44,6 +44,11 @@ class Span:
             and 0 <= self.start < self.stop <= self.length
         )
 
+    @property
+    def copied(self) -> slice:
+        """That slice, where the span is a copy."""
+        return slice(int(self.start), int(self.stop))
+
     def moved(self, needed: slice) -> "Span":
         """The same span of an axis that was cut to the samples `needed`."""
         length = needed.stop - needed.start

@@ -33,6 +33,7 @@ def resize_crop(
     covers [k, k + 1). `height` and `width` are the size as shown, after the Exif `orientation`. An
     even C (2, 4) ends in straight alpha: colour counts by its alpha, and is 0 where alpha is 0.
     Antialiased like Pillow's `Image.resize(box=...)`, without its rounding between the two axes.
+    Where nothing is to be resampled or turned, the result may be a view of `pictures`.
     Raises ValueError for other shapes and types, and for a box or an orientation out of bounds.
     """
     if pictures.dtype != torch.uint8 or pictures.ndim != 4 or not 1 <= pictures.shape[-1] <= 4:

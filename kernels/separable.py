@@ -68,13 +68,16 @@ class Separable:
         """uint8 [N, H, W, C] to uint8 [N, height, width, C]."""
         left, top, right, bottom = resize.box
         _, height, width, channels = pictures.shape
-        has_alpha = channels in (2, 4)
+        rows = Span(height, top, bottom, resize.stored_height)
+        columns = Span(width, left, right, resize.stored_width)
+        has_alpha = channels in (2, 4) and not _is_opaque(pictures)
+        if rows.is_copy and columns.is_copy:
+            copied = pictures[:, rows.copied, columns.copied]
+            if has_alpha:
+                copied = copied * (copied[..., -1:] > 0)
+            return orient(copied, resize.orientation)
         result = self.resample(
-            pictures,
-            rows=Span(height, top, bottom, resize.stored_height),
-            columns=Span(width, left, right, resize.stored_width),
-            filter=resize.filter,
-            premultiply=has_alpha,
+            pictures, rows=rows, columns=columns, filter=resize.filter, premultiply=has_alpha
         )
         if has_alpha:
             result = _unpremultiply(result)
@@ -116,6 +119,10 @@ def _plane_span(
     ratio = subsampling(luma, length) or 1
     origin = chroma_origin(color.siting, ratio=ratio, horizontal=horizontal)
     return Span(length, origin + edges[0] / ratio, origin + edges[1] / ratio, count)
+
+
+def _is_opaque(pictures: Tensor) -> bool:
+    return pictures.numel() == 0 or int(pictures[..., -1].min()) == 255
 
 
 def _unpremultiply(result: Tensor) -> Tensor:

@@ -25,21 +25,16 @@ def resample(
         ).transpose(1, 2)
     needed = window(columns, filter)
     columns = columns.moved(needed)
-    count, _, width, channels = samples[:, :, needed].shape
-    result = torch.empty(count, columns.count, channels, rows.count)
-    for picture, target in zip(samples[:, :, needed], result, strict=True):
-        lines = _premultiplied(picture) if premultiply else picture
-        shrunk = resample_lines(lines, rows, filter).view(1, rows.count, width * channels)
-        turned = transposed(shrunk).view(width, channels, rows.count)
-        target.copy_(resample_lines(turned, columns, filter))
+    parts = []
+    for picture in samples[:, :, needed]:
+        shrunk = resample_lines(picture, rows, filter, premultiply=premultiply)
+        height, width, channels = shrunk.shape
+        turned = transposed(shrunk.view(1, height, -1)).view(width, channels, height)
+        parts.append(resample_lines(turned, columns, filter))
+    if not parts:
+        return torch.empty(0, rows.count, columns.count, samples.shape[3])
+    result = parts[0][None] if len(parts) == 1 else torch.stack(parts)
     return result.permute(0, 3, 1, 2)
-
-
-def _premultiplied(picture: Tensor) -> Tensor:
-    """Colour times alpha, as float32; alpha as it was."""
-    result = picture.to(torch.float32, memory_format=torch.contiguous_format)
-    result[..., :-1] *= result[..., -1:] / 255
-    return result
 
 
 IMPLEMENTATION = Separable(resample)

@@ -188,6 +188,21 @@ def test_the_whole_picture_at_its_size_is_itself(channels: int, implementation: 
     assert torch.equal(result, pictures)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_crop_at_its_size_is_a_slice(channels: int, orientation: int) -> None:
+    pictures = noise(2, 23, 41, channels)
+    expected = pictures[:, 3:20, 5:36]
+    if channels % 2 == 0:
+        pictures[:, ::2, :, -1] = 0
+        expected = expected * (expected[..., -1:] > 0)
+    height, width = (31, 17) if orientation >= 5 else (17, 31)
+    result = resize_crop(
+        pictures, box=(5, 3, 36, 20), height=height, width=width, orientation=orientation
+    )
+    assert torch.equal(result, orient(expected, orientation))
+
+
 @parametrize_implementation
 def test_hidden_colour_does_not_bleed(implementation: str) -> None:
     pictures = torch.tensor([[[[200, 10, 30, 255], [0, 255, 0, 0]]]], dtype=torch.uint8)
