@@ -1,7 +1,7 @@
 """Decodes plain JPEGs with libjpeg-turbo straight to RGB, shrunk on load; the rest is Pillow's."""
 
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from contextlib import suppress
 from typing import ClassVar
 
 import numpy as np
@@ -20,8 +20,10 @@ from farm.engines.jpeg_header import (
     JpegHeader,
     parse_header,
 )
+from farm.engines.jpeg_scans import Cut, cut_early, cut_exactly
 from farm.engines.pillow import PillowDecoder, PillowEngine
 from farm.engines.pillow_errors import too_large, translated
+from farm.engines.prefix import Prefix
 from farm.engines.srgb import is_srgb, to_srgb
 from farm.geometry import Size
 from farm.media import ColorTags, MediaFormat, MediaInfo, MediaKind
@@ -29,8 +31,10 @@ from farm.sampling import Target
 from farm.settings import Limits
 from farm.spec import Fidelity
 
-_MOST_BYTES = 1 << 30  # all of a file is held in memory
+_MOST_BYTES = 256 << 20  # all of a file is held in memory
 _HEAD_BYTES = 64 << 10
+_FIRST_BYTES = 256 << 10
+_PREVIEW_ASPECT_TOLERANCE = 0.01
 
 _FRAMES = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive"}
 # N/8 for other N costs more than the next power of two, as only these have SIMD.
@@ -40,9 +44,7 @@ _SHRINKS = (8, 4, 2)
 class TurboJpegDecoder:
     """One JPEG of gray or colour."""
 
-    def __init__(
-        self, source: Source, data: "_Bytes", header: JpegHeader, *, limits: Limits
-    ) -> None:
+    def __init__(self, source: Source, data: Prefix, header: JpegHeader, *, limits: Limits) -> None:
         self._source = source
         self._data = data
         self._header = header
@@ -82,46 +84,93 @@ class TurboJpegDecoder:
         """Yields the one picture, for all targets, shrunk on load down to `at_least`."""
         if not targets:
             return
-        size = self._header.size
-        least = at_least or size
+        least = at_least or self._header.size
         try:
-            plane = self._decode(self._data.all(), _shrink(size, least))
+            plane = self._by_preview(least) if previews else None
+            if plane is None:
+                plane = self._by_scans(_shrink(self._header.size, least), fidelity)
         except ValueError as error:
             yield from self._by_pillow(error, targets, at_least)
             return
+        except OSError as error:
+            raise translated(
+                error, self._source, format_name="jpeg", limits=self._limits
+            ) from error
         self._notes["frames_decoded"] = 1
         yield FrameBatch(
             planes=(plane[None],),
             color=ColorTags(),
-            full_size=size,
+            full_size=self._header.size,
             answers=(tuple(range(len(targets))),),
             pts_seconds=(0.0,),
             orientation=self._header.orientation,
         )
 
     def close(self) -> None:
-        """Forgets the bytes; the source's file stays open."""
-        self._data.clear()
+        """Nothing is open but the source's file, which stays so."""
 
-    def _decode(self, data: Buffer, shrink: int) -> Tensor:
+    def _by_preview(self, at_least: Size) -> Tensor | None:
+        """The Exif thumbnail, where it shows the same picture in the size that is asked."""
+        found = self._header.thumbnail
+        if found is None or found.orientation not in (None, self._header.orientation):
+            return None
+        try:
+            header = parse_header(found.data)
+            if header is None or _odd(header) or not _is_alike(header.size, self._header.size):
+                return None
+            if header.size.width < at_least.width or header.size.height < at_least.height:
+                return None
+            plane = self._decode(found.data, header, _shrink(header.size, at_least))
+        except ValueError:
+            return None  # The picture itself has none of its faults.
+        self._notes["preview"] = "exif"
+        return plane
+
+    def _by_scans(self, shrink: int, fidelity: Fidelity) -> Tensor:
+        """The picture by as few of its scans as serve; raises ValueError as `_decode` does."""
+        self._notes["shrink"] = shrink
+        if cut := self._cut(shrink, fidelity):
+            with suppress(ValueError):
+                plane = self._decode(cut.data, self._header, shrink, fast=fidelity is Fidelity.FAST)
+                self._notes["scans"] = f"{cut.kept} of {cut.seen}"
+                return plane
+        fast = fidelity is Fidelity.FAST
+        return self._decode(self._data.all(), self._header, shrink, fast=fast)
+
+    def _cut(self, shrink: int, fidelity: Fidelity) -> Cut | None:
+        """The scans that the picture needs, where these are not all."""
+        if not self._header.is_progressive or fidelity is Fidelity.BEST:
+            return None
+        if fidelity is Fidelity.BALANCED:
+            return cut_exactly(self._data.all(), self._header, shrink=shrink)
+        count = _FIRST_BYTES
+        while not (cut := cut_early(self._data.first(count), self._header, shrink=shrink)):
+            if self._data.is_all:
+                return None
+            count *= 2
+        return cut
+
+    def _decode(
+        self, data: Buffer, header: JpegHeader, shrink: int, *, fast: bool = False
+    ) -> Tensor:
         """The picture as uint8 [H, W, 3]; raises ValueError at anything that libjpeg warns of."""
-        profile = self._header.profile
+        profile = header.profile or self._header.profile
         convert = profile is not None and not is_srgb(profile)
-        is_gray = len(self._header.components) == 1
-        width, height = _shrunk(self._header.size, shrink)
+        is_gray = len(header.components) == 1
+        width, height = _shrunk(header.size, shrink)
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
             data,
             colorspace="GRAY" if convert and is_gray else "RGB",
+            fastupsample=fast,
             min_width=width,
             min_height=height,
         )
-        self._notes["shrink"] = shrink
-        return self._converted(pixels) if convert else torch.from_numpy(pixels)
+        return self._converted(pixels, profile) if convert else torch.from_numpy(pixels)
 
-    def _converted(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """The pixels by their colour profile in sRGB."""
+    def _converted(self, pixels: NDArray[np.uint8], profile: bytes | None) -> Tensor:
+        """The pixels in sRGB."""
         picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-        picture.info["icc_profile"] = self._header.profile
+        picture.info["icc_profile"] = profile
         plane, honoured = to_srgb(picture)
         if not honoured:
             self._warnings["icc_ignored"] = None
@@ -131,7 +180,6 @@ class TurboJpegDecoder:
         self, error: ValueError, targets: Sequence[Target], at_least: Size | None
     ) -> Iterator[FrameBatch]:
         """What Pillow makes of damaged data; raises its verdict where it makes nothing."""
-        self._data.clear()
         decoder = PillowDecoder(self._source, format_name="jpeg", limits=self._limits)
         yield from decoder.frames(targets, at_least=at_least)
         self._warnings.update(dict.fromkeys(decoder.warnings))
@@ -150,7 +198,7 @@ class TurboJpegEngine:
     @property
     def version(self) -> str:
         """The version of simplejpeg, which brings its libjpeg-turbo with it."""
-        return version("simplejpeg")
+        return str(simplejpeg.__version__)
 
     def open(
         self, source: Source, *, media_format: MediaFormat, limits: Limits
@@ -160,8 +208,12 @@ class TurboJpegEngine:
             raise PassedOnError(
                 f"{source.name}: is {media_format.name}; engine {self.name} decodes jpeg only"
             )
+        if source.size_bytes > _MOST_BYTES:
+            raise PassedOnError(
+                f"{source.name}: {source.size_bytes} bytes, which engine pillow reads in parts"
+            )
         try:
-            data = _Bytes(source)
+            data = Prefix(source)
             header = _read_header(data)
         except OSError as error:
             raise translated(error, source, format_name="jpeg", limits=limits) from error
@@ -177,47 +229,10 @@ class TurboJpegEngine:
         return TurboJpegDecoder(source, data, header, limits=limits)
 
 
-class _Bytes:
-    """A source's bytes in one buffer, read once, as far as they are needed."""
-
-    def __init__(self, source: Source) -> None:
-        self._file = source.file
-        self._size = source.size_bytes
-        self._buffer = bytearray(min(source.size_bytes, _MOST_BYTES))
-        self._filled = 0
-        self._file.seek(0)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether all of the file was read."""
-        return self._filled == len(self._buffer)
-
-    def first(self, count: int) -> Buffer:
-        """The first `count` bytes, or all where there are fewer."""
-        view = memoryview(self._buffer)
-        while self._filled < min(count, len(self._buffer)):
-            read = self._file.readinto(view[self._filled : count])  # type: ignore[attr-defined]
-            if not read:
-                view.release()
-                del self._buffer[self._filled :]
-                break
-            self._filled += read
-        return memoryview(self._buffer)[: self._filled]
-
-    def all(self) -> Buffer:
-        """All bytes."""
-        return self.first(self._size)
-
-    def clear(self) -> None:
-        """Frees the buffer."""
-        self._buffer = bytearray()
-        self._filled = 0
-
-
-def _read_header(data: _Bytes) -> JpegHeader:
+def _read_header(data: Prefix) -> JpegHeader:
     count = _HEAD_BYTES
     while (header := parse_header(data.first(count))) is None:
-        if data.is_complete or count > MOST_HEADER_BYTES:
+        if data.is_all or count > MOST_HEADER_BYTES:
             raise HeaderError("has no scan")
         count *= 4
     return header
@@ -232,6 +247,12 @@ def _odd(header: JpegHeader) -> str | None:
     if len(header.components) not in (1, 3):
         return f"has {len(header.components)} components"
     return None
+
+
+def _is_alike(preview: Size, size: Size) -> bool:
+    """Whether both have the same aspect: many previews have black bars on two sides."""
+    one, other = preview.width * size.height, preview.height * size.width
+    return abs(one - other) <= _PREVIEW_ASPECT_TOLERANCE * other
 
 
 def _shrunk(size: Size, shrink: int) -> Size:

@@ -1,0 +1,37 @@
+"""The beginning of a source's bytes in one buffer, read once and only as far as needed."""
+
+from farm.engines import Source
+
+
+class Prefix:
+    """Bytes of a source that are in memory; starts with none.
+
+    What was handed out stays valid, and grows no more.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._file = source.file
+        self._buffer = bytearray(source.size_bytes)
+        self._filled = 0
+        self._end = source.size_bytes
+        self._file.seek(0)
+
+    @property
+    def is_all(self) -> bool:
+        """Whether no further byte can be had."""
+        return self._filled == self._end
+
+    def first(self, count: int) -> memoryview:
+        """The first `count` bytes or more, fewer only at the end; raises what the file does."""
+        view = memoryview(self._buffer)
+        while self._filled < min(count, self._end):
+            # Buffered and raw files have readinto, though BinaryIO does not say so.
+            read: int = self._file.readinto(view[self._filled : count])  # type: ignore[attr-defined]
+            if not read:
+                self._end = self._filled  # shorter than the source was said to be
+            self._filled += read
+        return view[: self._filled]
+
+    def all(self) -> memoryview:
+        """All bytes; raises what the file does."""
+        return self.first(self._end)
