@@ -127,6 +127,8 @@ class Ledger:
     def __init__(self, uri: str, store: Store) -> None:
         self.uri = uri
         self._store = store
+        # Shards are asked for in the order in which they lie in a part.
+        self._last_part: tuple[str, bytes] = ("", b"")
 
     def _at(self, number: int, key: str) -> str:
         return self._store.join(self.uri, f"pass-{number:04d}/{key}")
@@ -211,8 +213,9 @@ class Ledger:
     def read_shard(self, ref: ShardRef) -> list[Row]:
         """The rows of one shard."""
         key = f"plan/part-{ref.part:06d}.n{ref.shards_in_part:04d}.parquet"
-        data = self._store.get(self._at(ref.number, key))
-        table = _open(data).read_row_group(ref.index, use_threads=False)
+        table = _open(self._part(self._at(ref.number, key))).read_row_group(
+            ref.index, use_threads=False
+        )
         return [
             Row(
                 row["number"],
@@ -221,6 +224,14 @@ class Ledger:
             )
             for row in table.to_pylist()
         ]
+
+    def _part(self, uri: str) -> bytes:
+        """A stored part, which never changes; the last one is kept."""
+        known, data = self._last_part
+        if known != uri:
+            data = self._store.get(uri)
+            self._last_part = (uri, data)
+        return data
 
     def is_committed(self, ref: ShardRef) -> bool:
         """Whether the results of a shard are stored."""

@@ -74,10 +74,10 @@ class Record:
     def to_row(self) -> dict[str, Any]:
         """The record as a row of `record_schema`."""
         # Not `asdict`, which copies every value of every picture.
-        return _values(self) | {
+        return _values(self, _RECORD_COLUMNS) | {
             "status": self.status.value,
             "warnings": list(self.warnings),
-            "artifacts": [_values(artifact) for artifact in self.artifacts],
+            "artifacts": [_values(artifact, _ARTIFACT_COLUMNS) for artifact in self.artifacts],
             "timings_ms": {stage: self.timings_ms.get(stage) for stage in STAGES},
             "notes": json.dumps(self.notes, sort_keys=True) if self.notes else None,
         }
@@ -97,13 +97,12 @@ class Record:
         )
 
 
-def _values(of: Record | Artifact) -> dict[str, Any]:
-    return {name: getattr(of, name) for name in _names(type(of))}
+_RECORD_COLUMNS = tuple(each.name for each in fields(Record))
+_ARTIFACT_COLUMNS = tuple(each.name for each in fields(Artifact))
 
 
-@cache
-def _names(of: type[Record | Artifact]) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(of))
+def _values(of: Record | Artifact, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(of, name) for name in names}
 
 
 @cache

@@ -19,6 +19,8 @@ from farm.planner import Planner
 from farm.record import Status
 from farm.spec import Job
 
+# One is worked on, the next one lies ready.
+_SHARDS_A_SLOT = 2
 _EXTRA_SHARDS = 2
 _MOST_ATTEMPTS = 5
 _POLL_SECONDS = 0.5
@@ -207,7 +209,7 @@ class _PassWalk:
             if not self._in_flight and time.monotonic() >= self._breaker.probe_after:
                 self._submit(self._breaker.aside.pop(0), is_final=False)
             return
-        window = self._cluster.slots() + _EXTRA_SHARDS
+        window = self._cluster.slots() * _SHARDS_A_SLOT + _EXTRA_SHARDS
         while self._todo and len(self._in_flight) < window:
             self._submit(self._todo.popleft(), is_final=False)
         is_idle = not self._todo and not self._in_flight

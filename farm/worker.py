@@ -8,6 +8,7 @@ import collections
 import os
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -18,7 +19,7 @@ from farm.ledger import Ledger, ShardRef
 from farm.machine import usable_cores
 from farm.record import Record
 from farm.settings import Settings
-from farm.shard import ShardWalk
+from farm.shard import ShardWalk, make_crew
 from farm.spec import Job
 
 
@@ -60,6 +61,7 @@ class Worker:
             lane_memory_bytes=settings.lane_memory_bytes,
             lane_entries=settings.lane_entries,
         )
+        self._crew = make_crew(self.pool)
 
     def drain(self, run: str) -> None:
         """Lets no new entry of a run start; its shards commit what they have."""
@@ -68,38 +70,50 @@ class Worker:
     def close(self) -> None:
         """Ends the lanes."""
         self.pool.close()
+        self._crew.shutdown(wait=False)
 
-    def run_shard(self, ref: ShardRef, *, run: str, is_final: bool) -> Summary:
+    def run_shard(
+        self,
+        ref: ShardRef,
+        *,
+        run: str,
+        is_final: bool,
+        last_taken: Callable[[], object] = lambda: None,
+    ) -> Summary:
         """Carries out one attempt at a shard, for the `farm run` that is called `run`.
 
         With `is_final` it commits even where the environment seems to be the cause of most
-        failures. A store that fails the ledger itself blocks it in any case. Raises the FarmError
-        of a ledger that is unusable for another cause.
+        failures. A store that fails the ledger itself blocks it in any case. `last_taken` is called
+        when no entry is left to begin: another shard may begin meanwhile. Raises the FarmError of a
+        ledger that is unusable for another cause.
         """
         try:
-            return self._attempt(ref, run, is_final)
+            return self._attempt(ref, run, is_final, last_taken)
         except FarmError as error:
             if not error.environment and not isinstance(error, StoreError):
                 raise
             return _blocked(Summary(ref.name, committed=False, worker=self.name), error)
 
-    def _attempt(self, ref: ShardRef, run: str, is_final: bool) -> Summary:
+    def _attempt(
+        self, ref: ShardRef, run: str, is_final: bool, last_taken: Callable[[], object]
+    ) -> Summary:
         started = time.monotonic()
-        ledger = Ledger(ref.ledger, storage)
+        ledger = _ledger(ref.ledger)
         if ledger.is_committed(ref):
             return Summary(ref.name, committed=False, was_done=True, worker=self.name)
-        if run in self._drains:
-            # Left as it is: committing that nothing was tried would only make work for later.
-            return Summary(ref.name, committed=False, blocked_by="drain", worker=self.name)
         walk = ShardWalk(
             self.pool,
             _job(ref.ledger, ref.number),
             ledger.read_shard(ref),
+            crew=self._crew,
             worker=self.name,
             drain_started=lambda: self._drains.get(run),
             is_final=is_final,
         )
-        records = walk.run()
+        records = walk.run(last_taken=last_taken)
+        if not walk.has_begun and run in self._drains:
+            # Left as it is: committing that nothing was tried would only make work for later.
+            return Summary(ref.name, committed=False, blocked_by="drain", worker=self.name)
         summary = replace(
             _summarize(ref.name, records), seconds=time.monotonic() - started, worker=self.name
         )
@@ -110,8 +124,14 @@ class Worker:
 
 
 @lru_cache(maxsize=8)
+def _ledger(uri: str) -> Ledger:
+    """A ledger, which remembers the part of a plan that was read last."""
+    return Ledger(uri, storage)
+
+
+@lru_cache(maxsize=8)
 def _job(ledger: str, number: int) -> Job:
-    return Job.model_validate(Ledger(ledger, storage).read_pass(number).job)
+    return Job.model_validate(_ledger(ledger).read_pass(number).job)
 
 
 def _blocked(summary: Summary, cause: FarmError) -> Summary:

@@ -6,6 +6,7 @@ import io
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pytest
@@ -22,8 +23,8 @@ from farm.errors import (
 from farm.isolation import Reply
 from farm.record import Status
 from farm.row import Row
-from farm.shard import ShardWalk
-from tests.lanes import shared_pool
+from farm.shard import ShardWalk, make_crew
+from tests.lanes import shared_pool, wait_until
 from tests.recipes import OUTPUT, make_job, records_by_row, write_source
 
 OK, FAILED, QUARANTINED, DEFERRED = Status
@@ -59,17 +60,25 @@ def sources(folder, *recipes):
     return rows
 
 
-def walk(folder, rows, *, pool=None, job=None, is_final=False, drain=None, **settings):
-    """The walk, done, and its records by row."""
-    made = ShardWalk(
-        pool or shared_pool(),
+def new_walk(folder, rows, pool, crew, *, job=None, is_final=False, drain=None, **settings):
+    """A walk that has not begun."""
+    return ShardWalk(
+        pool,
         job or make_job(folder, settings=settings),
         rows,
+        crew=crew,
         worker="here:1",
         drain_started=drain or Drain(),
         is_final=is_final,
     )
-    records = made.run()
+
+
+def walk(folder, rows, *, pool=None, **options):
+    """The walk, done, and its records by row."""
+    pool = pool or shared_pool()
+    with make_crew(pool) as crew:
+        made = new_walk(folder, rows, pool, crew, **options)
+        records = made.run()
     assert [record.row for record in records] == [row.number for row in rows]
     return made, records_by_row(records)
 
@@ -193,7 +202,7 @@ class ScriptedLane:
     """A lane whose answers are scripted; `kill` ends a call that waits for it."""
 
     script: object
-    is_fresh: bool
+    is_alone: bool
     killed: threading.Event = field(default_factory=threading.Event)
     __hash__ = object.__hash__
 
@@ -217,8 +226,8 @@ class ScriptedPool:
     leased: list = field(default_factory=list)
 
     @contextlib.contextmanager
-    def lease(self, *, fresh=False):
-        lane = ScriptedLane(self.script, fresh)
+    def lease(self, *, alone=False):
+        lane = ScriptedLane(self.script, alone)
         self.leased.append(lane)
         yield lane
 
@@ -268,7 +277,7 @@ class TestLies:
         assert (records[1].status, records[1].error_code) == (QUARANTINED, "decoder_crash")
         assert "the decoder's process" in records[1].message
         assert not (folder / "out").exists()
-        assert [lane.is_fresh for lane in pool.leased] == [False, True]
+        assert [lane.is_alone for lane in pool.leased] == [False, True]
 
     def test_keys_are_the_workers_own(self, folder):
         evil = made({"key": "../../evil.png", "format": "exe", "uri": "/etc/passwd"})
@@ -291,6 +300,53 @@ def test_a_defect_of_ours_is_kept_to_its_entry(folder):
     assert [record.status for record in records.values()] == [OK, FAILED, OK]
     assert records[2].error_code == "internal_error"
     assert "RuntimeError: a defect" in records[2].message
+
+
+class TestTwoAtOnce:
+    """A worker takes the next shard when the last entry of one has begun."""
+
+    def test_the_older_one_goes_first(self, folder):
+        younger, lock = [], threading.Lock()
+
+        def script(lane, request):
+            with lock:
+                younger.append("other" in request["name"])
+            return made()
+
+        pool = ScriptedPool(script)
+        threads = pool.lanes + 2
+        (folder / "other/in").mkdir(parents=True)
+        shards = [sources(folder, *[{}] * 9), sources(folder / "other", *[{}] * 9)]
+        release = threading.Event()
+        with make_crew(pool) as crew, ThreadPoolExecutor(2) as executor:
+            for _ in range(threads):
+                crew.submit(release.wait)
+            runs = []
+            for number, rows in enumerate(shards, 1):
+                runs.append(executor.submit(new_walk(folder, rows, pool, crew).run))
+                wait_until(lambda: crew._work_queue.qsize() == number * threads)  # noqa: B023
+            release.set()
+            assert [len(run.result(20)) for run in runs] == [9, 9]
+        # Threads may overtake one another on their way from taking a row to asking a lane.
+        assert sum(younger[:9]) < threads
+        assert sum(younger) == 9
+
+    def test_it_is_told_when_no_row_is_left(self, folder):
+        """Before the last entry ends, but not before it was taken."""
+        told, release = threading.Event(), threading.Event()
+
+        def script(lane, request):
+            assert request["row"] < 20 or release.wait(20)
+            return made()
+
+        pool = ScriptedPool(script)
+        with make_crew(pool) as crew, ThreadPoolExecutor(1) as executor:
+            walk = new_walk(folder, sources(folder, *[{}] * 20), pool, crew)
+            run = executor.submit(walk.run, last_taken=told.set)
+            assert told.wait(20)
+            assert not run.done()
+            release.set()
+            assert len(run.result(20)) == 20
 
 
 class TestBudget:
@@ -367,7 +423,7 @@ class TestDrain:
         drain = Drain()
 
         def script(lane, request):
-            if not lane.is_fresh:
+            if not lane.is_alone:
                 raise LaneCrashError("the decoder's process died of SIGSEGV")
             drain.begin()
             lane.hang()

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -40,6 +41,7 @@ def ref(tmp_path):
 
 def planned(folder, recipes, **settings):
     """The only shard of a planned job over these recipes."""
+    folder.mkdir(exist_ok=True)
     for number, values in enumerate(recipes, 1):
         write_source(folder / f"{number}.syn", **values)
     rows = ({"source": f"{number}.syn"} for number in range(1, len(recipes) + 1))
@@ -94,6 +96,19 @@ class TestAttempt:
         assert sorted(summary.committed for summary in summaries) == [False, True]
         assert sorted(summary.was_done for summary in summaries) == [False, True]
         assert len(records(ref)) == 6
+
+    def test_another_may_begin_before_its_last_entry_ends(self, one, tmp_path):
+        slow = planned(tmp_path / "slow", [{}, {"sleep": 1.0}])
+        quick = planned(tmp_path / "quick", [{}] * 6)
+        last_taken = threading.Event()
+        with ThreadPoolExecutor(1) as executor:
+            first = executor.submit(
+                one.run_shard, slow, run="run", is_final=False, last_taken=last_taken.set
+            )
+            assert last_taken.wait(20)
+            assert attempt(one, quick).counts == {"ok": 6}
+            assert not first.done()
+            assert first.result().counts == {"ok": 2}
 
     def test_a_summary_is_small(self, one, tmp_path):
         ref = planned(tmp_path, [{"fault": "error"}] * 16)
@@ -167,6 +182,17 @@ class TestDrain:
         summary = attempt(one, ref)
         assert (summary.committed, summary.blocked_by, summary.counts) == (False, "drain", {})
 
+    def test_of_a_shard_that_waits_for_the_one_before_nothing_is_committed(self, one, ref):
+        release = threading.Event()
+        for _ in range(one._crew._max_workers):
+            one._crew.submit(release.wait)
+        with ThreadPoolExecutor(1) as executor:
+            waiting = executor.submit(attempt, one, ref)
+            one.drain("run")
+            release.set()
+            assert waiting.result().blocked_by == "drain"
+        assert not Ledger(ref.ledger, storage).is_committed(ref)
+
     def test_it_is_no_affair_of_another_run(self, one, ref):
         one.drain("another")
         assert attempt(one, ref).counts == {"ok": 2, "failed": 1}
@@ -179,12 +205,10 @@ class TestDrain:
 
 
 def test_it_has_as_many_lanes_as_cores_unless_told(monkeypatch):
-    asked = []
-    monkeypatch.setattr(worker, "LanePool", lambda **settings: asked.append(settings["lanes"]))
+    monkeypatch.setattr(worker, "LanePool", lambda **settings: SimpleNamespace(**settings))
     monkeypatch.setattr(worker, "usable_cores", lambda: 5)
-    Worker(Settings())
-    Worker(Settings(lanes=3))
-    assert asked == [5, 3]
+    assert Worker(Settings()).pool.lanes == 5
+    assert Worker(Settings(lanes=3)).pool.lanes == 3
 
 
 def test_it_loads_no_codec_and_no_tensors():

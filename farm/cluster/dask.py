@@ -3,8 +3,10 @@
 Dask places work and watches workers. Attempts, draining and time limits are the run's own, because
 Dask's `retries`, `lifetime` and `retire_workers` restart a task that is under way or do nothing for
 a worker that died. A worker takes a shard only when our plugin has granted it a slot, which it does
-after its lanes are up: a worker whose set-up fails gets no work. One slot a worker, whatever its
-threads.
+after its lanes are up: a worker whose set-up fails gets no work.
+
+A worker takes one shard at a time, whatever its threads. When the last entry of one has begun, its
+task secedes, which makes room for the next: no lane waits for the last entries and the commit.
 """
 
 import asyncio
@@ -21,7 +23,7 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, secede
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from farm.cluster.port import Outcome, OutcomeKind, outcome_of
@@ -31,6 +33,8 @@ from farm.settings import Settings
 from farm.worker import Summary, Worker
 
 _SLOT = "farm-slot"
+# One whose last entries are under way, and the one after it.
+_SHARDS_AT_ONCE = 2
 _NO_SLOT_SECONDS = 180.0
 _LOOK_SECONDS = 2.0
 _HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -244,7 +248,7 @@ class _LanesPlugin(WorkerPlugin):
         """Runs on each worker, also on those that join or restart later."""
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, _start, self._settings)
-        await worker.set_resources(**{_SLOT: 1})
+        await worker.set_resources(**{_SLOT: _SHARDS_AT_ONCE})
 
     def teardown(self, worker: Any) -> None:
         """Ends the lanes with the worker."""
@@ -276,7 +280,7 @@ def _stop() -> None:
 def _run_shard(ref: ShardRef, run: str, is_final: bool) -> Summary:
     if _worker is None:
         raise ClusterError("this worker has no lanes")
-    return _worker.run_shard(ref, run=run, is_final=is_final)
+    return _worker.run_shard(ref, run=run, is_final=is_final, last_taken=secede)
 
 
 async def _drain(run: str) -> None:

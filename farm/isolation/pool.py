@@ -31,16 +31,19 @@ class LanePool:
         self.lanes = lanes
         self._lane_memory_bytes = lane_memory_bytes
         self._lane_entries = lane_entries
-        self._slots = threading.BoundedSemaphore(lanes)
+        self._turns = _Turns(lanes)
         self._lock = threading.Lock()
         self._idle: list[Lane] = []
         self._zygote = _Zygote(lane_memory_bytes)
 
     @contextlib.contextmanager
-    def lease(self, *, fresh: bool = False) -> Iterator[Lane]:
-        """Lends a lane, waiting until one is free; a `fresh` one has seen no other entry."""
-        with self._slots:
-            lane = self._take(fresh)
+    def lease(self, *, alone: bool = False) -> Iterator[Lane]:
+        """Lends a lane, waiting until one is free.
+
+        With `alone` it has seen no other entry, and no other lane is lent meanwhile.
+        """
+        with self._turns.turn(alone=alone):
+            lane = self._take(fresh=alone)
             # Anything but an answer leaves the conversation in an unknown place; a lane that lied
             # is not asked again.
             has_answered = False
@@ -57,7 +60,7 @@ class LanePool:
                 else:
                     lane.close()
 
-    def _take(self, fresh: bool) -> Lane:
+    def _take(self, *, fresh: bool) -> Lane:
         with self._lock:
             if not self._zygote.is_alive:
                 # Its lanes died with it.
@@ -81,6 +84,36 @@ class LanePool:
     def _close_idle(self) -> None:
         while self._idle:
             self._idle.pop().close()
+
+
+class _Turns:
+    """Whose turn it is: so many at once, or one alone, who goes before all others that wait."""
+
+    def __init__(self, at_once: int) -> None:
+        self._free = self._at_once = at_once
+        self._waiting_alone = 0
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def turn(self, *, alone: bool) -> Iterator[None]:
+        taken = self._at_once if alone else 1
+        with self._changed:
+            self._waiting_alone += alone
+            self._changed.wait_for(
+                lambda: self._free >= taken and (alone or not self._waiting_alone)
+            )
+            self._waiting_alone -= alone
+            self._free -= taken
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += taken
+                # Where all wait for one turn, any of them will do.
+                if alone or self._waiting_alone:
+                    self._changed.notify_all()
+                else:
+                    self._changed.notify()
 
 
 class _Zygote:

@@ -48,6 +48,8 @@ def test_closing_ends_its_lanes(monkeypatch):
     closed = []
 
     class Pool:
+        lanes = 1
+
         def close(self):
             closed.append(self)
 

@@ -329,16 +329,40 @@ class TestPool:
         with pool.lease() as lane, pool.lease() as other:
             make(lane)
             make(other)
-        with pool.lease(fresh=True) as fresh:
+        with pool.lease(alone=True) as fresh:
             assert fresh.entries_done == 0
             assert fresh.pid not in (lane.pid, other.pid)
             wait_until(lambda: len(children(zygote_pid(pool))) == pool.lanes)
+
+    def test_one_that_works_alone_waits_for_the_others_and_they_for_it(self, pool):
+        begun, done = [], threading.Event()
+
+        def work(name, *, alone):
+            with pool.lease(alone=alone):
+                begun.append(name)
+                assert not alone or done.wait(20)
+
+        with ThreadPoolExecutor(3) as executor:
+            with pool.lease():
+                alone = executor.submit(work, "alone", alone=True)
+                wait_until(lambda: pool._turns._waiting_alone)
+                # There is a lane to be had, but who waits for all of them goes first.
+                others = [executor.submit(work, "other", alone=False) for _ in range(2)]
+                time.sleep(0.1)
+                assert begun == []
+            wait_until(lambda: begun)
+            time.sleep(0.1)
+            assert begun == ["alone"]
+            done.set()
+            for each in (alone, *others):
+                each.result(timeout=20)
+        assert begun == ["alone", "other", "other"]
 
     def test_a_lane_is_replaced_when_it_is_used_up(self, pool, monkeypatch):
         monkeypatch.setattr(pool, "_lane_entries", 2)
         seen = []
         for _ in range(4):
-            with pool.lease(fresh=not seen) as lane:
+            with pool.lease(alone=not seen) as lane:
                 make(lane)
             seen.append(lane.pid)
         assert seen[0] == seen[1] != seen[2] == seen[3]

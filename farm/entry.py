@@ -1,0 +1,156 @@
+"""One entry on the worker's side: its source opened, its pictures made in a lane and stored."""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from farm import storage
+from farm.dialects.native import parse_row
+from farm.errors import FarmError, InternalError
+from farm.isolation import Lane, LanePool, Made, made_of, request_of
+from farm.plan import fingerprint, make_plans
+from farm.record import Artifact, Record, Status
+from farm.row import Row
+from farm.spec import Entry, ImageFormat, Job
+
+MESSAGE_CHARACTERS = 500
+
+_CONTENT_TYPES = {
+    ImageFormat.JPG: "image/jpeg",
+    ImageFormat.PNG: "image/png",
+    ImageFormat.WEBP: "image/webp",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EntryWork:
+    """What making entries takes; `watched` keeps an eye on a lane while it works."""
+
+    pool: LanePool
+    job: Job
+    worker: str
+    watched: Callable[[Lane], AbstractContextManager[None]]
+
+    def attempt(self, row: Row, *, is_alone: bool) -> tuple[Record, FarmError | None]:
+        """The record of one row, and its error: a LaneError where a lane was lost.
+
+        With `is_alone` no other lane of the pool works meanwhile.
+        """
+        facts = _known(row) | {"started": time.time(), "worker": self.worker}
+        try:
+            if row.fields is None:
+                message = (row.error or "")[:MESSAGE_CHARACTERS]
+                failed = Record(
+                    **facts, status=Status.FAILED, error_code="invalid_entry", message=message
+                )
+                return failed, None
+            entry = parse_row(row.fields, number=row.number, job=self.job)
+            facts |= {
+                "id": entry.id or "",
+                "tag": entry.tag,
+                "fingerprint": fingerprint(entry, row=row.number),
+            }
+            made = self._make(entry, row.number, facts["source"], is_alone)
+            return Record(**facts, status=Status.OK, **made), None
+        except FarmError as error:
+            return _failed(facts, error), error
+        except Exception as error:  # noqa: BLE001 - one entry's defect must not end the shard
+            ours = InternalError(f"{type(error).__name__}: {error}")
+            return _failed(facts, ours), ours
+
+    def _make(self, entry: Entry, row: int, name: str, is_alone: bool) -> dict[str, Any]:
+        """What a record tells of an entry that was made."""
+        limits = self.job.settings.limits
+        plans = make_plans(entry, row, None, limits=limits)
+        # The worker's own: a lane that a hostile file took over may lie about anything.
+        keys = {(plan.output, shot.index): shot.key for plan in plans for shot in plan.shots}
+        began = time.perf_counter()
+        with storage.open_source(entry.source, expected_size=entry.size, limits=limits) as source:
+            fetched = time.perf_counter()
+            request = request_of(
+                "make", entry, row=row, limits=limits, size_bytes=source.size, name=name
+            )
+            with self.pool.lease(alone=is_alone) as lane, self.watched(lane):
+                reply = lane.call(
+                    request,
+                    fd=source.fd,
+                    read_at=source.read_at,
+                    timeout_seconds=entry.timeout_seconds,
+                )
+                made = made_of(reply, keys)
+            answered = time.perf_counter()
+            # Of a local file only the lane knows; a remote one is read in larger blocks than asked.
+            bytes_read = made.bytes_read if source.fd is not None else source.bytes_read
+            requests = source.requests
+        artifacts = _store(entry, keys, made, reply.payload)
+        own_timings = {
+            "fetch": (fetched - began) * 1e3,
+            "store": (time.perf_counter() - answered) * 1e3,
+        }
+        return {
+            "engine": made.engine,
+            "engine_version": made.engine_version,
+            "fallback": made.fallback,
+            "warnings": tuple(made.warnings),
+            "artifacts": artifacts,
+            "bytes_read": bytes_read,
+            "requests": requests,
+            "timings_ms": made.timings_ms | own_timings,
+            "notes": made.notes,
+        }
+
+
+def deferred(row: Row) -> Record:
+    """The record of a row that is left for the next pass."""
+    return Record(**_known(row), status=Status.DEFERRED, attempts=0)
+
+
+def _known(row: Row) -> dict[str, Any]:
+    """What a record tells in any case."""
+    source = row.fields.get("source") if row.fields is not None else None
+    return {
+        "row": row.number,
+        "source": storage.redact(source) if isinstance(source, str) else "",
+    }
+
+
+def _failed(facts: dict[str, Any], error: FarmError) -> Record:
+    return Record(
+        **facts,
+        status=Status.FAILED,
+        error_code=error.code,
+        message=str(error)[:MESSAGE_CHARACTERS],
+        retryable=error.retryable or error.environment,
+    )
+
+
+def _store(
+    entry: Entry, keys: Mapping[tuple[int, int], str], made: Made, payload: bytes
+) -> tuple[Artifact, ...]:
+    """Stores the pictures and says where they are."""
+    stored = []
+    offset = 0
+    for picture in made.thumbnails:
+        data = payload[offset : offset + picture.size_bytes]
+        offset += len(data)
+        sha256 = hashlib.sha256(data).hexdigest()
+        image_format = entry.outputs[picture.output].format
+        uri = storage.join(entry.destination, keys[picture.output, picture.index])
+        storage.put(uri, data, content_type=_CONTENT_TYPES[image_format], sha256=sha256)
+        stored.append(
+            Artifact(
+                uri=storage.redact(uri),
+                output=picture.output,
+                index=picture.index,
+                size_bytes=picture.size_bytes,
+                sha256=sha256,
+                width=picture.width,
+                height=picture.height,
+                format=image_format.value,
+                pts_seconds=picture.pts_seconds,
+            )
+        )
+    return tuple(stored)
