@@ -1,5 +1,7 @@
 """The beginning of a source's bytes in one buffer, read once and only as far as needed."""
 
+import numpy as np
+
 from farm.engines import Source
 
 
@@ -11,7 +13,8 @@ class Prefix:
 
     def __init__(self, source: Source) -> None:
         self._file = source.file
-        self._buffer = bytearray(source.size_bytes)
+        # Unlike a bytearray it is not filled with zeros first.
+        self._buffer = np.empty(source.size_bytes, np.uint8).data
         self._filled = 0
         self._end = source.size_bytes
         self._file.seek(0)
@@ -23,7 +26,7 @@ class Prefix:
 
     def first(self, count: int) -> memoryview:
         """The first `count` bytes or more, fewer only at the end; raises what the file does."""
-        view = memoryview(self._buffer)
+        view = self._buffer
         while self._filled < min(count, self._end):
             # Buffered and raw files have readinto, though BinaryIO does not say so.
             read: int = self._file.readinto(view[self._filled : count])  # type: ignore[attr-defined]
