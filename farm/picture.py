@@ -6,7 +6,7 @@ from torch import Tensor
 
 import kernels
 from farm.engines.frame import FrameBatch
-from farm.geometry import Geometry
+from farm.geometry import Geometry, Size
 from farm.spec import Fidelity, ImageFormat, ThumbnailSpec
 
 # How many times as large as the picture a decoder must leave what it shrinks on load.
@@ -43,7 +43,7 @@ def _resampled(batch: FrameBatch, picks: Sequence[int], geometry: Geometry) -> T
         planes = tuple(plane[list(picks)] for plane in planes)
     rows, columns = planes[0].shape[1:3]
     # Where the decoder shrank on load, the box shrinks with the planes.
-    box = geometry.box.scaled(columns / batch.full_size.width, rows / batch.full_size.height)
+    box = geometry.box.scaled(*_scale(batch.full_size, Size(columns, rows)))
     width, height = geometry.size
     color = batch.color
     light = kernels.Light(color.transfer, color.primaries, color.peak_nits)
@@ -64,6 +64,18 @@ def _resampled(batch: FrameBatch, picks: Sequence[int], geometry: Geometry) -> T
         light=light,
         orientation=geometry.orientation,
     )
+
+
+def _scale(full: Size, stored: Size) -> tuple[float, float]:
+    """How long a pixel of the source is in the planes, in both directions.
+
+    Codecs that shrink by 2, 4 or 8 make one sample of each block of so many pixels, and of what is
+    left of a block at the right and lower edges: there, the samples reach beyond the picture.
+    """
+    for shrink in (1, 2, 4, 8):
+        if stored == (-(-full.width // shrink), -(-full.height // shrink)):
+            return 1 / shrink, 1 / shrink
+    return stored.width / full.width, stored.height / full.height
 
 
 def _rgb(color: str | None) -> tuple[int, int, int] | None:

@@ -69,6 +69,19 @@ def test_picks_choose_and_order_the_pictures():
     assert pictures[:, 0, 0, 0].tolist() == [30, 10]
 
 
+@pytest.mark.parametrize("shrink", [1, 2, 4])
+def test_what_a_codec_shrank_stays_in_place(shrink):
+    # A ramp of 4 per pixel, which no even factor divides: its last sample reaches beyond it.
+    full = Size(61, 5)
+    columns, rows = -(-full.width // shrink), -(-full.height // shrink)
+    ramp = (4 * (shrink * torch.arange(columns) + (shrink - 1) / 2)).to(torch.uint8)
+    pixels = ramp[None, None, :, None].expand(1, rows, columns, 3).contiguous()
+    _, pictures = finished(batch((pixels,), full), ThumbnailSpec(width=13, height=1, fit=Fit.SCALE))
+    expected = 4 * ((torch.arange(13) + 0.5) * full.width / 13 - 0.5)
+    inside = slice(3, -3)  # where the filter meets no edge
+    assert (pictures[0, 0, inside, 0] - expected[inside]).abs().max() <= 1
+
+
 @pytest.mark.parametrize(
     ("shrunk", "column"), [(Size(100, 10), slice(45, 55)), (Size(20, 2), slice(9, 11))]
 )
