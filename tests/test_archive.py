@@ -15,7 +15,7 @@ from PIL import Image
 
 from farm.engines import Source
 from farm.errors import FarmError
-from farm.media import Matrix
+from farm.media import Matrix, Transfer
 from farm.pipeline import Result, make_thumbnails
 from farm.samples.broken import make_broken
 from farm.samples.card import PATCHES, patch_boxes, read_frame_number, read_patches
@@ -31,7 +31,16 @@ EXACT = ThumbnailSpec(width=320, format="png", count=FRAMES, accuracy="exact", f
 SOURCE_TOLERANCE = 2.0
 # An anamorphic or a turned card is drawn by the recipes too; only its patches lie elsewhere.
 STRAIGHT = [recipe for recipe in RECIPES if not recipe.rotation]
-_LUMA = {Matrix.BT601: (0.299, 0.114), Matrix.BT709: (0.2126, 0.0722)}
+_WIDE = [recipe for recipe in RECIPES if recipe.coding.matrix is Matrix.BT2020]
+_LUMA = {
+    Matrix.BT601: (0.299, 0.114),
+    Matrix.BT709: (0.2126, 0.0722),
+    Matrix.BT2020: (0.2627, 0.0593),
+}
+# ITU-R BT.2407-0, 2: linear R, G, B of BT.2020 as those of BT.709.
+_TO_BT709 = np.array(
+    ((1.6605, -0.5876, -0.0728), (-0.1246, 1.1329, -0.0083), (-0.0182, -0.1006, 1.1187))
+)
 
 
 def thumbnails(path: Path, *outputs: ThumbnailSpec) -> Result:
@@ -108,8 +117,54 @@ def source_patches(path: Path, seconds: float, coding: Any) -> dict[str, tuple[f
         y, u, v = (y - offset) / luma_span, (u - 128) / chroma_span, (v - 128) / chroma_span
         red, blue = y + 2 * (1 - red_weight) * v, y + 2 * (1 - blue_weight) * u
         green = (y - red_weight * red - blue_weight * blue) / (1 - red_weight - blue_weight)
-        found[name] = tuple(255 * min(1.0, max(0.0, value)) for value in (red, green, blue))
+        rgb = np.clip((red, green, blue), 0, 1)
+        if coding.matrix is Matrix.BT2020:
+            rgb = to_sdr(rgb, coding.transfer)
+        found[name] = tuple(255 * rgb)
     return found
+
+
+def to_sdr(rgb: Any, transfer: Transfer) -> Any:
+    """R'G'B' of BT.2020 in 0 to 1 as SDR of BT.709; HDR is that of a display of 1000 cd/m2."""
+    if transfer is Transfer.SDR:
+        return np.clip(_TO_BT709 @ rgb**2.4, 0, 1) ** (1 / 2.4)
+    nits = pq_to_nits(rgb) if transfer is Transfer.PQ else hlg_to_nits(rgb)
+    nits = np.clip(_TO_BT709 @ nits, 0, None)
+    brightest = nits.max()
+    gain = roll_off(brightest) / brightest if brightest else 1.0
+    return (nits * gain / 203) ** (1 / 2.4)
+
+
+def pq_to_nits(coded: Any) -> Any:
+    """SMPTE ST 2084, 5.2."""
+    root = coded ** (32 / 2523)
+    ratio = np.clip(root - 3424 / 4096, 0, None) / (2413 / 128 - 2392 / 128 * root)
+    return 10_000 * ratio ** (16384 / 2610)
+
+
+def hlg_to_nits(coded: Any) -> Any:
+    """ITU-R BT.2100-2, table 5, at 1000 cd/m2."""
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    scene = np.where(coded <= 0.5, coded**2 / 3, (np.exp((coded - c) / a) + b) / 12)
+    return 1000 * (scene @ (0.2627, 0.6780, 0.0593)) ** 0.2 * scene
+
+
+def roll_off(nits: float) -> float:
+    """ITU-R BT.2390-11, 5.4.1, from 1000 to 203 cd/m2."""
+    peak, white = 0.751827, 0.580689
+    grid = np.linspace(0, peak, 200_001)
+    coded = np.interp(nits, pq_to_nits(grid), grid) / peak
+    most = white / peak
+    knee = 1.5 * most - 0.5
+    if coded < knee:
+        return nits
+    t = (coded - knee) / (1 - knee)
+    spline = (
+        (2 * t**3 - 3 * t**2 + 1) * knee
+        + (t**3 - 2 * t**2 + t) * (1 - knee)
+        + (-2 * t**3 + 3 * t**2) * most
+    )
+    return float(pq_to_nits(spline * peak))
 
 
 def _mean(plane: Any, box: Any, scale: int) -> float:
@@ -118,6 +173,17 @@ def _mean(plane: Any, box: Any, scale: int) -> float:
     top, bottom = round(box.top * plane.height), round(box.bottom * plane.height)
     left, right = round(box.left * plane.width), round(box.right * plane.width)
     return float(rows[top:bottom, left:right].mean()) / scale
+
+
+@pytest.mark.parametrize("recipe", _WIDE, ids=lambda recipe: recipe.name)
+def test_wide_colours_look_as_they_were_drawn(samples: Path, recipe: Any) -> None:
+    made = thumbnails(samples / "videos" / recipe.name, EXACT)
+    is_hdr = recipe.coding.transfer is not Transfer.SDR
+    assert made.notes.get("tone_mapped") == (recipe.coding.transfer.value if is_hdr else None)
+    assert made.warnings == ()
+    for thumbnail in made.thumbnails:
+        for name, found in read_patches(picture(thumbnail.data)).items():
+            assert found == pytest.approx(PATCHES[name], abs=recipe.tolerance), name
 
 
 @pytest.mark.parametrize("sample", [sample for sample, _ in make_pictures()], ids=lambda _: _.path)

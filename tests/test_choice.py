@@ -7,7 +7,12 @@ import pytest
 from farm import engines
 from farm.choice import Choice, choices, decode_with
 from farm.engines import PassedOnError, Source
-from farm.errors import EngineUnavailableError, NoFrameError, UnsupportedFormatError
+from farm.errors import (
+    EngineUnavailableError,
+    NoFrameError,
+    UnsupportedColorError,
+    UnsupportedFormatError,
+)
 from farm.media import MediaFormat, MediaKind
 from farm.settings import Limits
 from farm.spec import Entry
@@ -83,6 +88,14 @@ def test_an_engine_that_gives_up_while_decoding_hands_over(install):
 
     assert run(action=action) == ("second", "first -> second: no such profile")
     assert first.closed == 1
+
+
+def test_colours_that_cannot_be_shown_are_not_handed_over(install):
+    error = UnsupportedColorError("its colours are ICtCp")
+    _, second = install(Fake("first", error=error), Fake("second"))
+    with pytest.raises(UnsupportedColorError, match="ICtCp"):
+        run()
+    assert second.opened == 0
 
 
 def test_a_file_that_is_passed_on_is_no_fallback(install):

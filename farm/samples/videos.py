@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 from farm.geometry import Size
-from farm.media import Matrix
+from farm.media import Matrix, Transfer
 from farm.samples.clip import Recipe, describe, make_clip
 from farm.samples.sample import Sample
 from farm.samples.yuv import Coding
@@ -15,9 +15,16 @@ FOLDER = "videos"
 
 _X264 = {"preset": "superfast", "crf": "31"}
 _X265 = {"preset": "ultrafast", "crf": "26", "x265-params": "log-level=none"}
+# P3 with the white of D65, from 0.0001 to 1000 cd/m2, as x265 wants it.
+_MASTERED = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
+# What a display of 1000 cd/m2 leaves to highlights takes some light from what is nearly white.
+_ROLLED_OFF = 18
 _VPX = {"deadline": "realtime", "cpu-used": "-8"}
 _SD = Coding(matrix=Matrix.BT601)
 _SD_UNTAGGED = Coding(matrix=Matrix.BT601, is_tagged=False)
+_WIDE = Coding("yuv420p10le", Matrix.BT2020)
+_HDR10 = Coding("yuv420p10le", Matrix.BT2020, transfer=Transfer.PQ)
+_HLG = Coding("yuv420p10le", Matrix.BT2020, transfer=Transfer.HLG)
 _JPEG = Coding("yuvj420p", Matrix.BT601, full_range=True, is_tagged=False)
 
 RECIPES = (
@@ -254,6 +261,38 @@ RECIPES = (
         coding=Coding("yuv422p10le"),
         options={"profile": "0"},
         seed=25,
+    ),
+    Recipe(
+        "hevc-bt2020.mp4",
+        "libx265",
+        "the primaries of BT.2020, not HDR",
+        frames=25,
+        coding=_WIDE,
+        options=_X265,
+        codec_tag="hvc1",
+        seed=26,
+    ),
+    Recipe(
+        "hevc-hdr10.mp4",
+        "libx265",
+        "HDR10: PQ, graded at 1000 cd/m2; white lies at 203",
+        frames=25,
+        coding=_HDR10,
+        options=_X265 | {"x265-params": f"{_X265['x265-params']}:{_MASTERED}:max-cll=1000,203"},
+        codec_tag="hvc1",
+        tolerance=_ROLLED_OFF,
+        seed=27,
+    ),
+    Recipe(
+        "hevc-hlg.mp4",
+        "libx265",
+        "HDR as broadcast: HLG; white lies at 203 cd/m2",
+        frames=25,
+        coding=_HLG,
+        options=_X265,
+        codec_tag="hvc1",
+        tolerance=_ROLLED_OFF,
+        seed=28,
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Turns sRGB pictures into YCbCr planes, exactly by the matrix and range of their tags."""
+"""Turns SDR pictures into YCbCr planes, exactly by the matrix, range and light of their tags."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ import numpy as np
 from av import VideoCodecContext, VideoFrame
 from numpy.typing import NDArray
 
-from farm.media import Matrix
+from farm.media import Matrix, Transfer
+from farm.samples.light import encode_light
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -29,25 +30,29 @@ _PIXEL_FORMATS = {
 
 # Rec. ITU-T H.273, tables 2 to 4: primaries, transfer characteristics, matrix coefficients.
 _H273 = {Matrix.BT601: (6, 6, 6), Matrix.BT709: (1, 1, 1), Matrix.BT2020: (9, 14, 9)}
+_H273_HDR = {Transfer.PQ: 16, Transfer.HLG: 18}
 
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """How RGB is stored: FFmpeg's name of the pixel format, the matrix and the range.
+    """How RGB is stored: FFmpeg's name of the pixel format, the matrix, the range, the transfer.
 
-    `is_tagged` says whether the file tells of it, as far as its format can.
+    With the matrix of BT.2020 go its primaries. `is_tagged` says whether the file tells of all
+    that, as far as its format can.
     """
 
     pixel_format: str = "yuv420p"
     matrix: Matrix = Matrix.BT709
     full_range: bool = False
     is_tagged: bool = True
+    transfer: Transfer = Transfer.SDR
 
 
 def tag(target: VideoFrame | VideoCodecContext, coding: Coding) -> None:
     """Tags a frame or an encoder with its colours: some encoders ask one, some the other."""
     if coding.is_tagged:
         target.color_primaries, target.color_trc, target.colorspace = _H273[coding.matrix]
+        target.color_trc = _H273_HDR.get(coding.transfer, target.color_trc)
         target.color_range = 2 if coding.full_range else 1
 
 
@@ -79,6 +84,8 @@ def to_planes(picture: NDArray[np.uint8], coding: Coding) -> Sequence[Plane]:
     red_weight, blue_weight = _LUMA[coding.matrix]
     weights = np.array((red_weight, 1 - red_weight - blue_weight, blue_weight), np.float32)
     rgb = picture.astype(np.float32)
+    if coding.matrix is Matrix.BT2020:
+        rgb = encode_light(rgb / np.float32(255), coding.transfer) * np.float32(255)
     luma = rgb[0] * weights[0] + rgb[1] * weights[1] + rgb[2] * weights[2]
     planes = [luma * np.float32(luma_span / 255) + floor]
     for channel, weight in ((2, blue_weight), (0, red_weight)):
