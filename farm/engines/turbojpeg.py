@@ -36,7 +36,7 @@ _HEAD_BYTES = 64 << 10
 _FIRST_BYTES = 256 << 10
 _PREVIEW_ASPECT_TOLERANCE = 0.01
 
-_FRAMES = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive"}
+_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended and progressive, all by Huffman
 # N/8 for other N costs more than the next power of two, as only these have SIMD.
 _SHRINKS = (8, 4, 2)
 
@@ -116,9 +116,9 @@ class TurboJpegDecoder:
             return None
         try:
             header = parse_header(found.data)
-            if header is None or _odd(header) or not _is_alike(header.size, self._header.size):
+            if header is None or _odd(header) or not _is_alike(header, self._header):
                 return None
-            if header.size.width < at_least.width or header.size.height < at_least.height:
+            if not _covers(header.size, at_least):
                 return None
             plane = self._decode(found.data, header, _shrink(header.size, at_least))
         except ValueError:
@@ -156,20 +156,23 @@ class TurboJpegDecoder:
         """The picture as uint8 [H, W, 3]; raises ValueError at anything that libjpeg warns of."""
         profile = header.profile or self._header.profile
         convert = profile is not None and not is_srgb(profile)
-        is_gray = len(header.components) == 1
+        # Pillow, which converts, keeps four bytes of each pixel.
+        samples = "RGB" if not convert else "L" if len(header.components) == 1 else "RGBX"
         width, height = _shrunk(header.size, shrink)
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
             data,
-            colorspace="GRAY" if convert and is_gray else "RGB",
+            colorspace="GRAY" if samples == "L" else samples,
             fastupsample=fast,
             min_width=width,
             min_height=height,
         )
-        return self._converted(pixels, profile) if convert else torch.from_numpy(pixels)
+        return self._converted(pixels, samples, profile) if convert else torch.from_numpy(pixels)
 
-    def _converted(self, pixels: NDArray[np.uint8], profile: bytes | None) -> Tensor:
+    def _converted(self, pixels: NDArray[np.uint8], samples: str, profile: bytes | None) -> Tensor:
         """The pixels in sRGB."""
-        picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        size = pixels.shape[1], pixels.shape[0]
+        mode = samples.removesuffix("X")
+        picture = Image.frombuffer(mode, size, pixels, "raw", samples, 0, 1)
         picture.info["icc_profile"] = profile
         plane, honoured = to_srgb(picture)
         if not honoured:
@@ -249,10 +252,20 @@ def _odd(header: JpegHeader) -> str | None:
     return None
 
 
-def _is_alike(preview: Size, size: Size) -> bool:
-    """Whether both have the same aspect: many previews have black bars on two sides."""
-    one, other = preview.width * size.height, preview.height * size.width
+def _is_alike(preview: JpegHeader, whole: JpegHeader) -> bool:
+    """Whether a preview has the colours and the aspect of the picture, and is no larger.
+
+    Many have black bars on two sides.
+    """
+    if len(preview.components) != len(whole.components) or not _covers(whole.size, preview.size):
+        return False
+    one = preview.size.width * whole.size.height
+    other = preview.size.height * whole.size.width
     return abs(one - other) <= _PREVIEW_ASPECT_TOLERANCE * other
+
+
+def _covers(size: Size, other: Size) -> bool:
+    return size.width >= other.width and size.height >= other.height
 
 
 def _shrunk(size: Size, shrink: int) -> Size:
@@ -261,8 +274,4 @@ def _shrunk(size: Size, shrink: int) -> Size:
 
 def _shrink(size: Size, at_least: Size) -> int:
     """The largest factor by which `size` can be shrunk and still be `at_least`."""
-    for shrink in _SHRINKS:
-        width, height = _shrunk(size, shrink)
-        if width >= at_least.width and height >= at_least.height:
-            return shrink
-    return 1
+    return next((each for each in _SHRINKS if _covers(_shrunk(size, each), at_least)), 1)

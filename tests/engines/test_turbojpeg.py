@@ -313,10 +313,13 @@ class TestPreviews:
         assert opened(data).info.orientation == code
         assert self.is_preview(data) is alike
 
+    def test_it_may_not_be_larger_than_the_picture(self):
+        assert not self.is_preview(self.file((1600, 1200)))
+
     def test_one_that_cannot_be_decoded_is_not_taken(self):
         preview = saved(noise((160, 120)), "JPEG")
         broken = [preview[: len(preview) // 2], preview[:60], b"\xff\xd8", b"\xff\xd8rubbish"]
-        broken.append(saved(Image.new("CMYK", (160, 120)), "JPEG"))
+        broken += [saved(Image.new(mode, (160, 120)), "JPEG") for mode in ("CMYK", "L")]
         for each in broken:
             assert not self.is_preview(self.file(each))
 
