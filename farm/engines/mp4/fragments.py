@@ -14,6 +14,7 @@ from farm.engines.mp4.segment import Segments, read_segments
 from farm.engines.mp4.table import MOST_SAMPLES, Ints
 
 _MOST_FRAGMENTS = 50_000
+_LONG_AGO = -(1 << 63)
 
 
 class _Fragment(NamedTuple):
@@ -137,19 +138,21 @@ class Fragments:
     def _from(self, offset: int, ticks: int) -> Samples:
         """The samples from a place on until no later one can be needed for the moment."""
         found: list[_Fragment] = []
+        syncs = 0
         for fragment in self._walk(offset):
             if not found and fragment.runs[0].dts is None and offset != self._start:
                 return self._from(self._start, ticks)
             found.append(fragment)
-            dts = fragment.runs[-1].dts
-            last = None if dts is None else dts - self._time_offset
-            if last is not None and last > ticks:
-                samples = self._join(found, None)
-                if samples.dts[-1] > ticks and (samples.pts[samples.syncs] > ticks).any():
-                    return samples
+            # What is presented by then was decoded before; and its group has to end.
+            syncs += sum(int(run.is_sync.sum()) for run in fragment.runs)
+            if syncs > 1 and _last_sync(fragment.runs) > ticks + self._time_offset:
+                break
         if not found:
             raise NotIndexedError("no samples")
-        return self._join(found, None)
+        near = self._join(found, None)
+        # What depends on samples before these cannot be decoded.
+        is_cut = offset != self._start and len(near.syncs) > 0
+        return near.after(int(near.syncs[0])) if is_cut else near
 
     def _join(self, fragments: Sequence[_Fragment], before: Samples | None) -> Samples:
         runs = [run for fragment in fragments for run in fragment.runs]
@@ -183,6 +186,15 @@ class Fragments:
 
 def _lowest_offset(runs: Sequence[Run]) -> int:
     return min((int(run.cts_offset.min(initial=0)) for run in runs), default=0)
+
+
+def _last_sync(runs: Sequence[Run]) -> int:
+    """The decoding time of the last sync sample; long ago where there is none, or no time."""
+    last = runs[-1]
+    syncs = np.flatnonzero(last.is_sync)
+    if last.dts is None or not len(syncs):
+        return _LONG_AGO
+    return last.dts + int(last.duration[: syncs[-1]].sum())
 
 
 def _end_of(runs: Sequence[Run]) -> int | None:

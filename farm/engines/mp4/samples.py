@@ -37,6 +37,10 @@ class Samples:
         """The sync samples, in decoding order."""
         return self._syncs
 
+    def after(self, index: int) -> "Samples":
+        """The samples from `index` on."""
+        return Samples(**{name: getattr(self, name)[index:] for name in _columns()})
+
     def key_at(self, ticks: int) -> int | None:
         """The sync sample presented last at or before `ticks`, else the first; None without any."""
         if not len(self._syncs):
@@ -76,7 +80,10 @@ class Samples:
 
 def joined(parts: Sequence[Samples]) -> Samples:
     """The samples of all parts, one after the other."""
-    columns = (field.name for field in fields(Samples) if field.init)
     return Samples(
-        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _columns()}
     )
+
+
+def _columns() -> tuple[str, ...]:
+    return tuple(field.name for field in fields(Samples) if field.init)
