@@ -5,6 +5,9 @@ import numpy as np
 from farm.engines import Source
 
 
+_MOST_READ_BYTES = 16 << 20  # of one read, which a worker may have to fetch and pass on
+
+
 class Prefix:
     """Bytes of a source that are in memory; starts with none.
 
@@ -28,8 +31,9 @@ class Prefix:
         """The first `count` bytes or more, fewer only at the end; raises what the file does."""
         view = self._buffer
         while self._filled < min(count, self._end):
+            until = min(count, self._filled + _MOST_READ_BYTES)
             # Buffered and raw files have readinto, though BinaryIO does not say so.
-            read: int = self._file.readinto(view[self._filled : count])  # type: ignore[attr-defined]
+            read: int = self._file.readinto(view[self._filled : until])  # type: ignore[attr-defined]
             if not read:
                 self._end = self._filled  # shorter than the source was said to be
             self._filled += read
