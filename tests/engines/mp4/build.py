@@ -99,7 +99,7 @@ class Movie:
         return _FTYP + (moov + mdat if self.moov_first else mdat + moov)
 
     def _chunks(self) -> Sequence[int]:
-        return self.chunks or (len(self.sizes),)
+        return self.chunks or ((len(self.sizes),) if self.sizes else ())
 
     def _moov(self, chunk_offsets: Sequence[int]) -> bytes:
         ticks = sum(self.durations)
