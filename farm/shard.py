@@ -4,7 +4,7 @@ import collections
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -15,7 +15,8 @@ from farm.record import Record, Status
 from farm.row import Row
 from farm.spec import Job
 
-# So many sources are opened, and results stored, beside the entries that are in lanes.
+# Where stores are far away, so many sources are opened, and results stored, beside the entries that
+# are in lanes. With files that takes a core's time, which the lanes lack as well.
 _EXTRA_THREADS = 2
 _RECENT_OUTCOMES = 20
 _WATCH_SECONDS = 0.5
@@ -23,17 +24,8 @@ _BLOCKED_FRACTION = 0.8
 _BLOCKED_LEAST = 3
 
 
-def make_crew(pool: LanePool) -> ThreadPoolExecutor:
-    """The threads that walk over a worker's shards, the oldest first: they are its queue."""
-    return ThreadPoolExecutor(_hands(pool), thread_name_prefix="farm-entry")
-
-
-def _hands(pool: LanePool) -> int:
-    return pool.lanes + _EXTRA_THREADS
-
-
 class ShardWalk:
-    """One walk over rows by a crew, which may have the rest of an older one to do first.
+    """One walk over rows by a few threads.
 
     `drain_started` tells when the run's drain began, None while it goes on. With `is_final`, causes
     from outside fail entries instead of giving the shard up. After `run`, `has_begun` tells whether
@@ -46,14 +38,12 @@ class ShardWalk:
         job: Job,
         rows: list[Row],
         *,
-        crew: Executor,
         worker: str,
         drain_started: Callable[[], float | None],
         is_final: bool,
     ) -> None:
         self._work = EntryWork(pool, job, worker, self._watched)
-        self._crew = crew
-        self._hands = _hands(pool)
+        self._threads = pool.lanes + (_EXTRA_THREADS if _is_far(job, rows) else 0)
         self._drain_started = drain_started
         self._settings = job.settings
         self._rows = rows
@@ -71,16 +61,14 @@ class ShardWalk:
     def run(self, *, last_taken: Callable[[], object] = lambda: None) -> list[Record]:
         """The records of all rows, in order; incomplete where `blocked_by` is set.
 
-        `last_taken` is called when no row is left to take: the crew has time for another walk.
+        `last_taken` is called when no row is left to take: what comes next may begin.
         """
-        hands = [self._crew.submit(self._take_rows) for _ in range(self._hands)]
-        self._await(hands, FIRST_COMPLETED)
-        last_taken()
-        self._await(hands)
-        if self._alone:
-            # Not by the crew: it is on its way through the next walk already.
-            with ThreadPoolExecutor(1, thread_name_prefix="farm-alone") as executor:
-                self._await([executor.submit(self._retry_each_alone)])
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="farm-entry") as executor:
+            hands = [executor.submit(self._take_rows) for _ in range(self._threads)]
+            self._await(hands, FIRST_COMPLETED)
+            last_taken()
+            self._await(hands)
+            self._await([executor.submit(self._retry_each_alone)])
         for index, row in enumerate(self._rows):
             self._records.setdefault(index, deferred(row))
         return [self._records[index] for index in range(len(self._rows))]
@@ -92,7 +80,7 @@ class ShardWalk:
             or time.monotonic() > self._budget_ends
         )
 
-    def _await(self, futures: list[Future[None]], until: str = "ALL_COMPLETED") -> None:
+    def _await(self, futures: list[Future[None]], until: str = ALL_COMPLETED) -> None:
         while True:
             done, not_done = wait(futures, _WATCH_SECONDS, until)
             for future in done:
@@ -169,3 +157,15 @@ class ShardWalk:
         finally:
             with self._lock:
                 self._in_lanes.discard(lane)
+
+
+def _is_far(job: Job, rows: list[Row]) -> bool:
+    """Whether anything is read from or written to a store across a network."""
+    places = [job.destination]
+    for row in rows:
+        if row.fields is not None:
+            places += [row.fields.get("source"), row.fields.get("destination")]
+    return any(
+        isinstance(place, str) and "://" in place and not place.startswith("file://")
+        for place in places
+    )

@@ -6,7 +6,7 @@ from typing import Any
 from farm.isolation import LanePool
 from farm.record import Record
 from farm.row import Row
-from farm.shard import ShardWalk, make_crew
+from farm.shard import ShardWalk
 from farm.spec import Job
 
 # Twice the longest time that an output may allow, for the second try of a source that was lost.
@@ -25,16 +25,14 @@ def make_one(job: Job, fields: dict[str, Any]) -> Record:
         lane_entries=settings.lane_entries,
     )
     try:
-        with make_crew(pool) as crew:
-            walk = ShardWalk(
-                pool,
-                job.model_copy(update={"settings": settings}),
-                [Row(1, fields)],
-                crew=crew,
-                worker=str(os.getpid()),
-                drain_started=lambda: None,
-                is_final=True,
-            )
-            return walk.run()[0]
+        walk = ShardWalk(
+            pool,
+            job.model_copy(update={"settings": settings}),
+            [Row(1, fields)],
+            worker=str(os.getpid()),
+            drain_started=lambda: None,
+            is_final=True,
+        )
+        return walk.run()[0]
     finally:
         pool.close()

@@ -5,8 +5,10 @@ in lanes. It keeps the clock, talks to the stores, and is the only one that writ
 """
 
 import collections
+import contextlib
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -19,7 +21,7 @@ from farm.ledger import Ledger, ShardRef
 from farm.machine import usable_cores
 from farm.record import Record
 from farm.settings import Settings
-from farm.shard import ShardWalk, make_crew
+from farm.shard import ShardWalk
 from farm.spec import Job
 
 
@@ -61,7 +63,8 @@ class Worker:
             lane_memory_bytes=settings.lane_memory_bytes,
             lane_entries=settings.lane_entries,
         )
-        self._crew = make_crew(self.pool)
+        # Held by the shard whose entries begin: the older one goes first.
+        self._taking = threading.Lock()
 
     def drain(self, run: str) -> None:
         """Lets no new entry of a run start; its shards commit what they have."""
@@ -70,7 +73,6 @@ class Worker:
     def close(self) -> None:
         """Ends the lanes."""
         self.pool.close()
-        self._crew.shutdown(wait=False)
 
     def run_shard(
         self,
@@ -105,12 +107,11 @@ class Worker:
             self.pool,
             _job(ref.ledger, ref.number),
             ledger.read_shard(ref),
-            crew=self._crew,
             worker=self.name,
             drain_started=lambda: self._drains.get(run),
             is_final=is_final,
         )
-        records = walk.run(last_taken=last_taken)
+        records = self._walked(walk, last_taken)
         if not walk.has_begun and run in self._drains:
             # Left as it is: committing that nothing was tried would only make work for later.
             return Summary(ref.name, committed=False, blocked_by="drain", worker=self.name)
@@ -121,6 +122,16 @@ class Worker:
             return _blocked(summary, walk.blocked_by)
         committed = ledger.commit(ref, records)
         return replace(summary, committed=committed, was_done=not committed)
+
+    def _walked(self, walk: ShardWalk, last_taken: Callable[[], object]) -> list[Record]:
+        with contextlib.ExitStack() as turn:
+            turn.enter_context(self._taking)
+
+            def pass_on() -> None:
+                turn.close()
+                last_taken()
+
+            return walk.run(last_taken=pass_on)
 
 
 @lru_cache(maxsize=8)

@@ -23,8 +23,8 @@ from farm.errors import (
 from farm.isolation import Reply
 from farm.record import Status
 from farm.row import Row
-from farm.shard import ShardWalk, make_crew
-from tests.lanes import shared_pool, wait_until
+from farm.shard import ShardWalk
+from tests.lanes import shared_pool
 from tests.recipes import OUTPUT, make_job, records_by_row, write_source
 
 OK, FAILED, QUARANTINED, DEFERRED = Status
@@ -60,13 +60,12 @@ def sources(folder, *recipes):
     return rows
 
 
-def new_walk(folder, rows, pool, crew, *, job=None, is_final=False, drain=None, **settings):
+def new_walk(folder, rows, pool, *, job=None, is_final=False, drain=None, **settings):
     """A walk that has not begun."""
     return ShardWalk(
         pool,
         job or make_job(folder, settings=settings),
         rows,
-        crew=crew,
         worker="here:1",
         drain_started=drain or Drain(),
         is_final=is_final,
@@ -75,10 +74,8 @@ def new_walk(folder, rows, pool, crew, *, job=None, is_final=False, drain=None, 
 
 def walk(folder, rows, *, pool=None, **options):
     """The walk, done, and its records by row."""
-    pool = pool or shared_pool()
-    with make_crew(pool) as crew:
-        made = new_walk(folder, rows, pool, crew, **options)
-        records = made.run()
+    made = new_walk(folder, rows, pool or shared_pool(), **options)
+    records = made.run()
     assert [record.row for record in records] == [row.number for row in rows]
     return made, records_by_row(records)
 
@@ -302,51 +299,39 @@ def test_a_defect_of_ours_is_kept_to_its_entry(folder):
     assert "RuntimeError: a defect" in records[2].message
 
 
-class TestTwoAtOnce:
-    """A worker takes the next shard when the last entry of one has begun."""
+def test_it_is_told_when_no_row_is_left(folder):
+    """Before the last entry ends, but not before it was taken."""
+    told, release = threading.Event(), threading.Event()
 
-    def test_the_older_one_goes_first(self, folder):
-        younger, lock = [], threading.Lock()
+    def script(lane, request):
+        assert request["row"] < 20 or release.wait(20)
+        return made()
 
-        def script(lane, request):
-            with lock:
-                younger.append("other" in request["name"])
-            return made()
+    pool = ScriptedPool(script)
+    walk = new_walk(folder, sources(folder, *[{}] * 20), pool)
+    with ThreadPoolExecutor(1) as executor:
+        run = executor.submit(walk.run, last_taken=told.set)
+        assert told.wait(20)
+        assert len(pool.leased) >= 19
+        assert not run.done()
+        release.set()
+        assert len(run.result(20)) == 20
 
-        pool = ScriptedPool(script)
-        threads = pool.lanes + 2
-        (folder / "other/in").mkdir(parents=True)
-        shards = [sources(folder, *[{}] * 9), sources(folder / "other", *[{}] * 9)]
-        release = threading.Event()
-        with make_crew(pool) as crew, ThreadPoolExecutor(2) as executor:
-            for _ in range(threads):
-                crew.submit(release.wait)
-            runs = []
-            for number, rows in enumerate(shards, 1):
-                runs.append(executor.submit(new_walk(folder, rows, pool, crew).run))
-                wait_until(lambda: crew._work_queue.qsize() == number * threads)  # noqa: B023
-            release.set()
-            assert [len(run.result(20)) for run in runs] == [9, 9]
-        # Threads may overtake one another on their way from taking a row to asking a lane.
-        assert sum(younger[:9]) < threads
-        assert sum(younger) == 9
 
-    def test_it_is_told_when_no_row_is_left(self, folder):
-        """Before the last entry ends, but not before it was taken."""
-        told, release = threading.Event(), threading.Event()
+def test_where_stores_are_far_away_more_is_under_way_than_there_are_lanes(folder):
+    """As many as lanes is enough for files; an answer from afar is waited for beside others."""
+    together = threading.Barrier(4)
 
-        def script(lane, request):
-            assert request["row"] < 20 or release.wait(20)
-            return made()
+    def script(lane, request):
+        together.wait(20)
+        return made()
 
-        pool = ScriptedPool(script)
-        with make_crew(pool) as crew, ThreadPoolExecutor(1) as executor:
-            walk = new_walk(folder, sources(folder, *[{}] * 20), pool, crew)
-            run = executor.submit(walk.run, last_taken=told.set)
-            assert told.wait(20)
-            assert not run.done()
-            release.set()
-            assert len(run.result(20)) == 20
+    bucket = f"memory://{uuid.uuid4()}"
+    rows = [Row(number, {"source": f"{bucket}/{number}"}) for number in range(1, 5)]
+    for row in rows:
+        storage.put(row.fields["source"], b"x")
+    _, records = walk(folder, rows, pool=ScriptedPool(script))
+    assert {record.status for record in records.values()} == {OK}
 
 
 class TestBudget:
@@ -354,7 +339,7 @@ class TestBudget:
         pool = ScriptedPool(lambda *_: made())
         _, records = walk(folder, sources(folder, *[{}] * 20), pool=pool, shard_seconds=1e-6)
         statuses = [record.status for record in records.values()]
-        assert 1 <= statuses.count(OK) <= pool.lanes + 2
+        assert 1 <= statuses.count(OK) <= pool.lanes
         assert statuses.count(OK) + statuses.count(DEFERRED) == 20
 
     def test_deferred_rows_were_not_tried(self, folder):
@@ -372,7 +357,7 @@ class TestBudget:
 
         pool = ScriptedPool(script)
         _, records = walk(folder, sources(folder, *[{}] * 20), pool=pool, shard_seconds=1e-6)
-        assert len(pool.leased) <= pool.lanes + 2 + 1
+        assert len(pool.leased) <= pool.lanes + 1
         statuses = [record.status for record in records.values()]
         # One lone retry happens whatever is left: else such an entry would be deferred for ever.
         assert statuses.count(QUARANTINED) == 1
@@ -399,7 +384,7 @@ class TestDrain:
         pool = ScriptedPool(script)
         _, records = walk(folder, sources(folder, *[{}] * 20), pool=pool, drain=drain)
         statuses = [record.status for record in records.values()]
-        assert statuses.count(OK) == len(pool.leased) <= pool.lanes + 2
+        assert statuses.count(OK) == len(pool.leased) <= pool.lanes
         assert statuses.count(DEFERRED) == 20 - len(pool.leased)
 
     def test_those_that_take_too_long_are_dropped(self, folder, monkeypatch):
@@ -468,7 +453,7 @@ class TestBreaker:
         pool = ScriptedPool(lambda *_: made())
         made_walk, _ = walk(folder, sources(folder, *[{}] * 100), pool=pool)
         assert isinstance(made_walk.blocked_by, DiskFullError)
-        assert len(tried) <= 3 + pool.lanes + 2
+        assert len(tried) <= 3 + pool.lanes
 
     @pytest.mark.parametrize("options", [{"is_final": True}, {"pause_seconds": 0}])
     def test_for_good_they_are_failed_records_that_may_be_retried(self, folder, denied, options):

@@ -110,6 +110,18 @@ class TestAttempt:
             assert not first.done()
             assert first.result().counts == {"ok": 2}
 
+    def test_of_two_at_once_the_older_ones_entries_all_begin_first(self, one, tmp_path):
+        shards = [planned(tmp_path / name, [{"sleep": 0.02}] * 8) for name in ("a", "b")]
+        with ThreadPoolExecutor(2) as executor:
+            for _ in executor.map(lambda ref: attempt(one, ref), shards):
+                pass
+        began = sorted(
+            (record.started, ref.ledger) for ref in shards for record in records(ref).values()
+        )
+        ledgers = [ledger for _, ledger in began]
+        assert len(ledgers) == 16
+        assert len(set(ledgers[:8])) == 1
+
     def test_a_summary_is_small(self, one, tmp_path):
         ref = planned(tmp_path, [{"fault": "error"}] * 16)
         assert len(repr(attempt(one, ref))) < 1000
@@ -183,13 +195,10 @@ class TestDrain:
         assert (summary.committed, summary.blocked_by, summary.counts) == (False, "drain", {})
 
     def test_of_a_shard_that_waits_for_the_one_before_nothing_is_committed(self, one, ref):
-        release = threading.Event()
-        for _ in range(one._crew._max_workers):
-            one._crew.submit(release.wait)
         with ThreadPoolExecutor(1) as executor:
-            waiting = executor.submit(attempt, one, ref)
-            one.drain("run")
-            release.set()
+            with one._taking:
+                waiting = executor.submit(attempt, one, ref)
+                one.drain("run")
             assert waiting.result().blocked_by == "drain"
         assert not Ledger(ref.ledger, storage).is_committed(ref)
 
