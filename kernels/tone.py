@@ -101,7 +101,7 @@ def to_sdr(coded: Tensor, light: Light) -> Tensor:
         gain = _gain(brightest, light.peak_nits)
     else:
         gain = _tabulated_gain(brightest, light.peak_nits)
-    return _power(linear.mul_(gain), 1 / _DISPLAY_GAMMA).mul_(255).view(coded.shape)
+    return _power_(linear.mul_(gain), 1 / _DISPLAY_GAMMA).mul_(255).view(coded.shape)
 
 
 def tone_map(pictures: Tensor, *, light: Light) -> Tensor:
@@ -114,7 +114,7 @@ def tone_map(pictures: Tensor, *, light: Light) -> Tensor:
 
 
 def _linear(coded: Tensor, light: Light) -> tuple[Tensor, float]:
-    """Light [3, M] of R'G'B' [3, M] in 0 to 1, and what SDR white is among it."""
+    """Light [3, M] of R'G'B' [3, M] in 0 to 1, which are lost, and what SDR white is among it."""
     match light.transfer:
         case "pq":
             return pq_to_nits(coded), REFERENCE_WHITE_NITS
@@ -122,20 +122,20 @@ def _linear(coded: Tensor, light: Light) -> tuple[Tensor, float]:
             nits = hlg_to_nits(coded, primaries=light.primaries, peak_nits=light.peak_nits)
             return nits, REFERENCE_WHITE_NITS
         case _:
-            return _power(coded, _DISPLAY_GAMMA), 1.0
+            return _power_(coded, _DISPLAY_GAMMA), 1.0
 
 
 def pq_to_nits(coded: Tensor) -> Tensor:
     """The light in cd/m2 that PQ values of 0 to 1 stand for. Source: SMPTE ST 2084, 5.2."""
-    root = _power(coded, 1 / _M2)
-    ratio = (root - _C1).clamp_(min=_BLACK).div_(torch.rsub(root, _C2, alpha=_C3))
-    return _power(ratio, 1 / _M1).mul_(_PQ_PEAK_NITS)
+    root = _power_(coded.clone(), 1 / _M2)
+    below = torch.rsub(root, _C2, alpha=_C3)
+    return _power_(root.sub_(_C1).clamp_(min=_BLACK).div_(below), 1 / _M1).mul_(_PQ_PEAK_NITS)
 
 
 def nits_to_pq(nits: Tensor) -> Tensor:
     """The PQ values of light in cd/m2. Source: SMPTE ST 2084, 5.3."""
-    root = _power(nits / _PQ_PEAK_NITS, _M1)
-    return _power((root * _C2).add_(_C1).div_(root.mul_(_C3).add_(1)), _M2)
+    root = _power_(nits / _PQ_PEAK_NITS, _M1)
+    return _power_((root * _C2).add_(_C1).div_(root.mul_(_C3).add_(1)), _M2)
 
 
 def hlg_to_nits(coded: Tensor, *, primaries: str, peak_nits: float) -> Tensor:
@@ -147,7 +147,7 @@ def hlg_to_nits(coded: Tensor, *, primaries: str, peak_nits: float) -> Tensor:
     above = (coded - 0.5).clamp_(min=0).mul_(math.log2(math.e) / _A).exp2_().sub_(1)
     scene = coded.clamp(max=0.5).square_().div_(3).add_(above, alpha=_A / 3)
     luminance = (_to_xyz(primaries)[1].to(scene) @ scene).clamp_(min=_BLACK)
-    return scene.mul_(_power(luminance, system_gamma(peak_nits) - 1).mul_(peak_nits))
+    return scene.mul_(_power_(luminance, system_gamma(peak_nits) - 1).mul_(peak_nits))
 
 
 def system_gamma(peak_nits: float) -> float:
@@ -202,9 +202,9 @@ def _gain_table(peak_nits: float) -> Tensor:
     return _gain(roots.square(), peak_nits).to(torch.float32)
 
 
-def _power(base: Tensor, exponent: float) -> Tensor:
-    """`base` of 0 or more to a power; measured, it takes half as long as torch.pow."""
-    return base.log2().mul_(exponent).exp2_()
+def _power_(base: Tensor, exponent: float) -> Tensor:
+    """`base` of 0 or more to a power, in place; measured, it takes half as long as torch.pow."""
+    return base.log2_().mul_(exponent).exp2_()
 
 
 @cache
