@@ -1,29 +1,36 @@
 """The `pyav` engine: videos decoded on the CPU by FFmpeg's libraries, a keyframe in one packet."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import av
-from av.video.frame import VideoFrame
+from av.error import FFmpegError
 
 from farm.engines import Source
 from farm.engines.frame import FrameBatch
+from farm.engines.mp4 import NotIndexedError
 from farm.engines.pyav_decode import ticks_of
 from farm.engines.pyav_errors import explained
-from farm.engines.pyav_exact import exact_frames
+from farm.engines.pyav_exact import exact_frames, sure_exact_frames
 from farm.engines.pyav_frames import orientation_from, planes_of
 from farm.engines.pyav_group import Moment, moment_of
+from farm.engines.pyav_index import IndexedReader
 from farm.engines.pyav_light import check_colors
-from farm.engines.pyav_open import Opened, media_info, open_video, pixel_aspect
-from farm.engines.pyav_pick import Pick, key_frames
+from farm.engines.pyav_movie import open_movie
+from farm.engines.pyav_open import media_info, open_video
+from farm.engines.pyav_pick import Pick, key_frames, part_far, sure_key_frames
 from farm.engines.pyav_read import DemuxingReader
-from farm.errors import NoFrameError
+from farm.engines.pyav_reader import Reader
+from farm.errors import CorruptError, NoFrameError, TruncatedError
 from farm.geometry import Size
-from farm.media import MediaFormat, MediaInfo, MediaKind, Transfer
+from farm.media import MediaFormat, MediaKind, Transfer
 from farm.sampling import Target
 from farm.settings import Limits
 from farm.spec import Accuracy, Fidelity
+
+# What an attempt with the index may meet, and libavformat has the last word on.
+_DOUBTS = (NotIndexedError, FFmpegError, CorruptError, TruncatedError, NoFrameError)
 
 
 class PyAVEngine:
@@ -41,28 +48,36 @@ class PyAVEngine:
     def open(self, source: Source, *, media_format: MediaFormat, limits: Limits) -> "PyAVDecoder":
         """Opens a video without decoding anything; raises a MediaError that names the source."""
         with explained(source.name):
-            opened = open_video(source, media_format=media_format, limits=limits)
-            info = media_info(opened, source, format_name=media_format.name, limits=limits)
-            return PyAVDecoder(opened, info=info, name=source.name, limits=limits)
+            return PyAVDecoder(source, media_format=media_format, limits=limits)
 
 
 class PyAVDecoder:
-    """One opened video."""
+    """One opened video.
 
-    def __init__(self, opened: Opened, *, info: MediaInfo, name: str, limits: Limits) -> None:
-        self._opened = opened
-        self._name = name
-        self._codec = opened.stream.codec_context.codec.canonical_name
+    An MP4 whose index says all is read by that index. Whatever does not surely come out right that
+    way is left to libavformat, which then opens the file as well.
+    """
+
+    def __init__(self, source: Source, *, media_format: MediaFormat, limits: Limits) -> None:
+        self._source = source
+        self._format = media_format
+        self._limits = limits
         self._counts: Counter[str] = Counter()
-        self._reader = DemuxingReader(opened, name=name, limits=limits, counts=self._counts)
         self._warnings: dict[str, None] = {}
-        self._notes = {"open": "fast" if opened.fast else "plain"}
-        self._info = info
-
-    @property
-    def info(self) -> MediaInfo:
-        """What the container tells; decodes nothing."""
-        return self._info
+        self._notes: dict[str, str] = {}
+        self._indexed: IndexedReader | None = None
+        self._demuxing: DemuxingReader | None = None
+        movie = open_movie(source, media_format=media_format, limits=limits)
+        if movie is not None:
+            self._notes["open"] = "index"
+            self._indexed = IndexedReader(
+                movie, name=source.name, limits=limits, counts=self._counts
+            )
+        self.info = (
+            media_info(self._demux().opened, source, format_name=media_format.name, limits=limits)
+            if movie is None
+            else movie.info
+        )
 
     @property
     def notes(self) -> dict[str, int | float | str]:
@@ -88,58 +103,80 @@ class PyAVDecoder:
         the last frame, one before the start the first; in an elementary stream, which has no times
         to seek, every target gets its exact frame. Raises a MediaError where nothing decodes.
         """
-        with explained(self._name):
-            yield from self._frames(targets)
+        with explained(self._source.name):
+            left = dict(enumerate(targets))
+            if self._indexed is not None:
+                yield from self._attempt(self._indexed, left)
+            if left:
+                yield from self._insist(self._demuxing or self._demux(), left)
 
     def close(self) -> None:
         """Closes the container; the source's file stays open."""
-        self._opened.container.close()
+        if self._demuxing is not None:
+            self._demuxing.opened.container.close()
 
-    def _frames(self, targets: Sequence[Target]) -> Iterator[FrameBatch]:
-        if not targets:
+    def _demux(self) -> DemuxingReader:
+        """Has libavformat open the file."""
+        opened = open_video(self._source, media_format=self._format, limits=self._limits)
+        self._notes["open"] = "fast" if opened.fast else "plain"
+        self._demuxing = DemuxingReader(
+            opened, name=self._source.name, limits=self._limits, counts=self._counts
+        )
+        return self._demuxing
+
+    def _attempt(self, reader: Reader, left: dict[int, Target]) -> Iterator[FrameBatch]:
+        """The frames that surely are right; takes their targets out of `left`."""
+        try:
+            keyed, exact = self._moments(reader, left)
+            for picks in (sure_key_frames(reader, keyed), sure_exact_frames(reader, exact)):
+                for pick in picks:
+                    yield self._batch(reader, pick)
+                    for index in pick.targets:
+                        del left[index]
+        except MemoryError:
+            raise
+        except _DOUBTS:
             return
-        moments = self._moments(targets)
-        keyed = [
-            moment
-            for moment in moments
-            if self._reader.is_timed and targets[moment.target].accuracy is Accuracy.KEYFRAME
-        ]
-        exact = [moment for moment in moments if moment not in keyed]
-        far: list[Moment] = []
-        yield from self._batches(key_frames(self._reader, keyed, far))
-        if far:
-            self._counts["keyframes_too_far"] += len(far)
-        yield from self._batches(exact_frames(self._reader, sorted(exact + far)))
-        if self._reader.decoding.damage:
+
+    def _insist(self, reader: DemuxingReader, left: dict[int, Target]) -> Iterator[FrameBatch]:
+        """The best frames that can be had."""
+        keyed, exact = self._moments(reader, left)
+        for picks in (key_frames(reader, keyed), exact_frames(reader, exact)):
+            for pick in picks:
+                yield self._batch(reader, pick)
+        if reader.decoding.damage:
             self._warnings["damaged"] = None
 
-    def _batches(self, picks: Iterator[Pick]) -> Iterator[FrameBatch]:
-        for pick in picks:
-            self._warnings |= dict.fromkeys(pick.warnings)
-            yield self._batch(pick.frame, pick.targets)
-
-    def _moments(self, targets: Sequence[Target]) -> list[Moment]:
-        """The targets' times in ticks, ascending."""
-        reader, info = self._reader, self._info
-        end = info.start_seconds + info.duration_seconds
-        times = reader.presentation_ticks() if any(t.frame is not None for t in targets) else []
-        moments = []
-        for index, target in enumerate(targets):
+    def _moments(
+        self, reader: Reader, targets: Mapping[int, Target]
+    ) -> tuple[list[Moment], list[Moment]]:
+        """The targets' times in ticks, ascending: those of keyframes, and those of exact frames."""
+        end = self.info.start_seconds + self.info.duration_seconds
+        numbered = any(target.frame is not None for target in targets.values())
+        times = reader.presentation_ticks() if numbered else []
+        keyed, exact = list[Moment](), list[Moment]()
+        for index, target in targets.items():
             if target.frame is None:
-                if info.duration_seconds and target.seconds > end:
+                if self.info.duration_seconds and target.seconds > end:
                     self._warnings["position_past_end"] = None
-                moments.append(moment_of(target, index, reader.time_base))
+                is_key = reader.is_timed and target.accuracy is Accuracy.KEYFRAME
+                (keyed if is_key else exact).append(moment_of(target, index, reader.time_base))
             elif -len(times) <= target.frame < len(times):
-                moments.append(Moment(times[target.frame], index))
+                exact.append(Moment(times[target.frame], index))
             else:
                 raise NoFrameError(
-                    f"{self._name}: no frame {target.frame} among {len(times)} frames"
+                    f"{reader.name}: no frame {target.frame} among {len(times)} frames"
                 )
-        return sorted(moments)
+        near, far = part_far(reader, sorted(keyed))
+        if far:
+            self._counts["keyframes_too_far"] = len(far)
+        return near, sorted(exact + far)
 
-    def _batch(self, frame: VideoFrame, targets: tuple[int, ...]) -> FrameBatch:
-        check_colors(frame, name=self._name)
-        planes, color = planes_of(frame, self._codec)
+    def _batch(self, reader: Reader, pick: Pick) -> FrameBatch:
+        frame = pick.frame
+        self._warnings |= dict.fromkeys(pick.warnings)
+        check_colors(frame, name=reader.name)
+        planes, color = planes_of(frame, reader.decoding.codec)
         if color.transfer is not Transfer.SDR:
             self._notes["tone_mapped"] = color.transfer.value
         orientation = orientation_from(frame)
@@ -147,10 +184,10 @@ class PyAVDecoder:
             planes=planes,
             color=color,
             full_size=Size(frame.width, frame.height),
-            answers=(targets,),
-            pts_seconds=(float(ticks_of(frame) * self._reader.time_base),),
-            orientation=self._info.orientation if orientation is None else orientation,
-            pixel_aspect=pixel_aspect(self._opened),
+            answers=(pick.targets,),
+            pts_seconds=(float(ticks_of(frame) * reader.time_base),),
+            orientation=self.info.orientation if orientation is None else orientation,
+            pixel_aspect=reader.pixel_aspect,
         )
 
 

@@ -5,32 +5,39 @@ from its keyframe up to the last of them, without the pictures that no other ref
 attempt: what does not come out whole is played for, frame by frame.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from av.video.frame import VideoFrame
 
 from farm.engines.pyav_decode import ticks_of
 from farm.engines.pyav_group import Moment
 from farm.engines.pyav_pick import MOST_KEYS_BACK, Pick, key_before, no_frame
+from farm.engines.pyav_read import DemuxingReader
 from farm.engines.pyav_reader import Group, Key, Reader
 
 
-def exact_frames(reader: Reader, moments: Sequence[Moment]) -> Iterator[Pick]:
-    """The frame shown at each of ascending moments; those that share one share a Pick."""
-    rest, left = list(moments), list[Moment]()
+def sure_exact_frames(reader: Reader, moments: Sequence[Moment]) -> Iterator[Pick]:
+    """The frame shown at each of ascending moments, but only where a plan gives it whole."""
+    rest = moments
     while rest:
         group = reader.group_at(rest)
         if group is None:
-            left += rest
-            break
-        taken, rest = rest[: group.plan.moments], rest[group.plan.moments :]
-        found = yield from _planned(reader, group)
-        left += [moment for moment in taken if moment.target not in found]
-    yield from _played(reader, left)
+            return
+        yield from _planned(reader, group)
+        rest = rest[group.plan.moments :]
 
 
-def _planned(reader: Reader, group: Group) -> Generator[Pick, None, set[int]]:
-    """The frames of a plan that come out whole, and returns the targets that they answer."""
+def exact_frames(reader: DemuxingReader, moments: Sequence[Moment]) -> Iterator[Pick]:
+    """The frame shown at each of ascending moments; those that share one share a Pick."""
+    found = set[int]()
+    for pick in sure_exact_frames(reader, moments):
+        found.update(pick.targets)
+        yield pick
+    yield from _played(reader, [moment for moment in moments if moment.target not in found])
+
+
+def _planned(reader: Reader, group: Group) -> Iterator[Pick]:
+    """The frames of a plan that come out whole."""
     decoding, plan, found = reader.decoding, group.plan, set[int]()
     count = plan.stop - plan.start
     last = group.packets[count - 1].pts
@@ -46,10 +53,9 @@ def _planned(reader: Reader, group: Group) -> Generator[Pick, None, set[int]]:
                 continue
         found.update(targets)
         yield Pick(frame, targets)
-    return found
 
 
-def _played(reader: Reader, moments: Sequence[Moment]) -> Iterator[Pick]:
+def _played(reader: DemuxingReader, moments: Sequence[Moment]) -> Iterator[Pick]:
     """The frame shown at each moment, in one pass over all frames from a keyframe before it on."""
     playhead = _Playhead(reader)
     held: VideoFrame | None = None
@@ -72,7 +78,7 @@ def _pick(frame: VideoFrame, targets: tuple[int, ...]) -> Pick:
 class _Playhead:
     """Plays forward through ascending times, and jumps where a keyframe lies in between."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: DemuxingReader) -> None:
         self._reader = reader
         self._frames: Iterator[VideoFrame] | None = None
         self._shown: VideoFrame | None = None

@@ -172,16 +172,34 @@ def _choose(container: InputContainer, name: str) -> VideoStream:
 
 def _check(opened: Opened, name: str, limits: Limits) -> None:
     codec = opened.stream.codec_context
-    count = len(opened.container.streams)
-    if count > limits.streams:
-        raise LimitError(f"{name}: {count} streams, more than the {limits.streams} allowed")
+    check_streams(len(opened.container.streams), name=name, limits=limits)
     if codec is None:
         raise UnsupportedFormatError(f"{name}: no decoder for the codec of its video stream")
-    pixels = codec.width * codec.height
+    check_size(Size(codec.width, codec.height), name=name, limits=limits)
+
+
+def check_streams(count: int, *, name: str, limits: Limits) -> None:
+    """Raises LimitError for too many streams."""
+    if count > limits.streams:
+        raise LimitError(f"{name}: {count} streams, more than the {limits.streams} allowed")
+
+
+def check_size(size: Size, *, name: str, limits: Limits) -> None:
+    """Raises LimitError for frames of too many pixels."""
+    pixels = size.width * size.height
     if pixels > limits.frame_pixels:
         raise LimitError(
-            f"{name}: frames of {codec.width}x{codec.height} = {pixels} pixels, "
+            f"{name}: frames of {size.width}x{size.height} = {pixels} pixels, "
             f"more than the {limits.frame_pixels} allowed"
+        )
+
+
+def check_duration(seconds: float, *, name: str, limits: Limits) -> None:
+    """Raises LimitError for a video that is too long."""
+    if seconds > limits.duration_seconds:
+        raise LimitError(
+            f"{name}: a video of {seconds:.0f} s, longer than the "
+            f"{limits.duration_seconds:.0f} s allowed"
         )
 
 
@@ -189,11 +207,7 @@ def media_info(opened: Opened, source: Source, *, format_name: str, limits: Limi
     """What the container tells of the stream; raises LimitError where it is too long."""
     stream, codec = opened.stream, opened.stream.codec_context
     start, duration = _seconds(opened)
-    if duration > limits.duration_seconds:
-        raise LimitError(
-            f"{source.name}: a video of {duration:.0f} s, longer than the "
-            f"{limits.duration_seconds:.0f} s allowed"
-        )
+    check_duration(duration, name=source.name, limits=limits)
     orientation, warnings = 1, []
     if opened.demuxer == "mov":
         orientation = track_orientation(source.file, source.size_bytes, stream.id)

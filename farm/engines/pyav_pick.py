@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 
 from farm.engines.pyav_decode import VideoPacket, ticks_of
 from farm.engines.pyav_group import Moment
+from farm.engines.pyav_read import DemuxingReader
 from farm.engines.pyav_reader import Key, Reader
 from farm.errors import CorruptError, MediaError, NoFrameError, TruncatedError
 
@@ -31,31 +32,45 @@ class Pick:
     warnings: tuple[str, ...] = ()
 
 
-def key_frames(reader: Reader, moments: Sequence[Moment], far: list[Moment]) -> Iterator[Pick]:
-    """The keyframe at or before each of ascending moments; those that share one share a Pick.
+def part_far(reader: Reader, moments: Sequence[Moment]) -> tuple[list[Moment], list[Moment]]:
+    """The moments that their keyframe serves, and those from which it lies too far."""
+    near, far = list[Moment](), list[Moment]()
+    for moment in moments:
+        key = reader.key_at(moment.ticks) if moment.max_drift is not None else None
+        drift = moment.ticks - key.ticks if key is not None else 0
+        (far if drift > (moment.max_drift or 0) else near).append(moment)
+    return near, far
 
-    Moments whose keyframe lies further back than they allow are added to `far` instead.
-    """
+
+def sure_key_frames(reader: Reader, moments: Sequence[Moment]) -> Iterator[Pick]:
+    """The keyframe at or before each of ascending moments, but only where one packet gives it."""
+    for key, targets in _by_key(reader, moments):
+        frame = _alone(reader, key)
+        if frame is not None and not frame.is_corrupt:
+            reader.decoding.counts["keyframes"] += 1
+            yield Pick(frame, targets)
+
+
+def key_frames(reader: DemuxingReader, moments: Sequence[Moment]) -> Iterator[Pick]:
+    """The keyframe at or before each of ascending moments; those that share one share a Pick."""
+    for key, targets in _by_key(reader, moments):
+        yield _keyed(reader, key, targets)
+
+
+def _by_key(
+    reader: Reader, moments: Sequence[Moment]
+) -> Iterator[tuple[Key | None, tuple[int, ...]]]:
     held: Key | None = None
     targets: list[int] = []
     for moment in moments:
         key = reader.key_at(moment.ticks)
-        if _is_far(key, moment):
-            far.append(moment)
-            continue
         if targets and _differ(key, held):
-            yield _keyed(reader, held, tuple(targets))
+            yield held, tuple(targets)
             targets.clear()
         held = key
         targets.append(moment.target)
     if targets:
-        yield _keyed(reader, held, tuple(targets))
-
-
-def _is_far(key: Key | None, moment: Moment) -> bool:
-    if key is None or moment.max_drift is None:
-        return False
-    return moment.ticks - key.ticks > moment.max_drift
+        yield held, tuple(targets)
 
 
 def _differ(one: Key | None, other: Key | None) -> bool:
@@ -64,7 +79,7 @@ def _differ(one: Key | None, other: Key | None) -> bool:
     return one.ticks != other.ticks
 
 
-def _keyed(reader: Reader, key: Key | None, targets: tuple[int, ...]) -> Pick:
+def _keyed(reader: DemuxingReader, key: Key | None, targets: tuple[int, ...]) -> Pick:
     damaged: VideoFrame | None = None
     for _ in range(MOST_KEYS_BACK):
         for attempt in (_alone, _among):
@@ -99,7 +114,7 @@ def _alone(reader: Reader, key: Key | None) -> VideoFrame | None:
     return next((frame for frame in frames if frame.pts in (None, key.ticks)), None)
 
 
-def _among(reader: Reader, key: Key | None) -> VideoFrame | None:
+def _among(reader: DemuxingReader, key: Key | None) -> VideoFrame | None:
     """The first good picture of a keyframe's group, or of the file's start for None."""
     floor = reader.first_ticks
     if key is not None:
@@ -114,7 +129,7 @@ def _among(reader: Reader, key: Key | None) -> VideoFrame | None:
     return damaged
 
 
-def _group(reader: Reader, key: Key | None) -> Iterator[VideoPacket]:
+def _group(reader: DemuxingReader, key: Key | None) -> Iterator[VideoPacket]:
     """Packets from a keyframe to the next, and on as far as reordering may reach."""
     left = _MOST_PACKETS_TO_A_PICTURE
     for index, packet in enumerate(reader.packets_from(key)):

@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 from farm.engines.pyav_decode import Decoding, VideoPacket, decoded_at, ticks_of
 from farm.engines.pyav_errors import cause_of
 from farm.engines.pyav_group import Moment, Timing, plan_group
-from farm.engines.pyav_open import Opened
+from farm.engines.pyav_open import Opened, pixel_aspect
 from farm.engines.pyav_reader import Group, Key
 from farm.errors import EncryptedError, LimitError
 from farm.settings import Limits
@@ -41,13 +41,14 @@ class DemuxingReader:
     """Reads what libavformat opened."""
 
     def __init__(self, opened: Opened, *, name: str, limits: Limits, counts: Counter[str]) -> None:
+        self.opened = opened
         self._container = opened.container
         self._stream = opened.stream
         self.name = name
         self._limits = limits
         self._trusts_index = opened.demuxer in _INDEXED
         self._starts_by_byte = opened.demuxer in _BY_BYTE | _UNTIMED
-        self._is_timed = opened.demuxer not in _UNTIMED
+        self.is_timed = opened.demuxer not in _UNTIMED
         self.time_base = opened.stream.time_base or Fraction(1, av.time_base)
         self.first_ticks = opened.stream.start_time
         self._last: VideoPacket | None = None
@@ -59,9 +60,9 @@ class DemuxingReader:
         )
 
     @property
-    def is_timed(self) -> bool:
-        """Whether the demuxer tells times; elementary streams have none."""
-        return self._is_timed
+    def pixel_aspect(self) -> float:
+        """The container's, else the codec's, which decoding may bring."""
+        return pixel_aspect(self.opened)
 
     def key_at(self, ticks: int) -> Key | None:
         """The keyframe last presented at or before `ticks`, else the first; None without any.
@@ -92,7 +93,8 @@ class DemuxingReader:
     def _land(self, offset: int | None, ticks: int, *, trusted: bool) -> VideoPacket | None:
         """The best keyframe for `ticks` of those read after a seek, or the first of them.
 
-        With a trusted index that is the first one met. Otherwise reading goes on until no later
+        With a trusted index that is the first one met, unless the index itself knows a later one:
+        with edit lists, libavformat goes back too far. Otherwise reading goes on until no later
         packet can be presented in time.
         """
         if not self._seek(offset):
@@ -102,7 +104,7 @@ class DemuxingReader:
             late = ticks_of(packet) > ticks
             if packet.is_keyframe and (best is None or not late):
                 best = packet
-                if trusted:
+                if trusted and not self.has_key_between(ticks_of(packet), ticks):
                     break
             elif decoded_at(packet) > ticks and (best is not None or offset is not None):
                 break

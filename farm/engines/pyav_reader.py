@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
-from av.video.frame import VideoFrame
-
 from farm.engines.pyav_decode import Decoding, VideoPacket
 from farm.engines.pyav_group import GroupPlan, Moment
 
@@ -38,30 +36,24 @@ class Reader(Protocol):
 
     name: str
     time_base: Fraction
-    first_ticks: int | None
+    is_timed: bool
     decoding: Decoding
 
     @property
-    def is_timed(self) -> bool:
-        """Whether the stream tells times at all; else its frames are counted."""
+    def pixel_aspect(self) -> float:
+        """The width of a pixel over its height, as far as it is known so far."""
 
     def key_at(self, ticks: int) -> Key | None:
         """The keyframe last presented at or before `ticks`, else the first; None without any."""
 
-    def packets_from(self, key: Key | None) -> Iterator[VideoPacket]:
-        """The packets from a keyframe on, or from the start of the file."""
-
-    def play(self, packets: Iterator[VideoPacket]) -> Iterator[VideoFrame]:
-        """Frames in order of presentation from packets of which the first needs none before it."""
+    def packets_from(self, key: Key) -> Iterator[VideoPacket]:
+        """The packets from a keyframe on."""
 
     def group_at(self, moments: Sequence[Moment]) -> Group | None:
         """The packets that answer the first of ascending moments, and those that share its group.
 
-        None where times are missing or out of order, so that only decoded frames can tell.
+        None where only decoded frames can tell, such as where times are missing or out of order.
         """
-
-    def has_key_between(self, after: int, ticks: int) -> bool:
-        """Whether a keyframe is surely, or likely, decoded after `after` and shown by `ticks`."""
 
     def presentation_ticks(self) -> list[int]:
         """The times of all frames in order."""

@@ -186,7 +186,7 @@ def test_keyframe_costs_one_packet():
     decoder = open_named("h264 with B-frames")
     assert shown(decoder, [Target(1.0, Accuracy.KEYFRAME)]) == [20]
     notes = decoder.notes
-    assert (notes["open"], notes["packets_fed"], notes["frames_decoded"]) == ("fast", 1, 1)
+    assert (notes["open"], notes["packets_fed"], notes["frames_decoded"]) == ("index", 1, 1)
 
 
 def test_far_exact_target_skips_groups():
