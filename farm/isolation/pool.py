@@ -19,6 +19,8 @@ _START_SECONDS = 120.0
 _SINGLE_THREADED = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
+# torch would look through all installed distributions for backends of devices.
+_QUICK = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
 
 
 class LanePool:
@@ -129,7 +131,7 @@ class _Zygote:
                 stdin=subprocess.DEVNULL,
                 # An own session: a Ctrl-C at the terminal is the run's to answer, not the lanes'.
                 start_new_session=True,
-                env={**os.environ, **_SINGLE_THREADED},
+                env={**os.environ, **_SINGLE_THREADED, **_QUICK},
             )
         self.is_alive = True
         self._fork_lock = threading.Lock()

@@ -54,6 +54,7 @@ def _failure(error: FarmError) -> tuple[dict[str, Any], list[bytes]]:
     return {"op": "error", "code": error.code, "message": str(error)}, []
 
 
+@torch.inference_mode()
 def _work(header: dict[str, Any], file: BinaryIO) -> tuple[dict[str, Any], list[bytes]]:
     entry = Entry.model_validate(header["entry"])
     limits = Limits.model_validate(header["limits"])

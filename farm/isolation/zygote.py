@@ -50,6 +50,8 @@ class _Zygote:
             if self._wake_read in ready:
                 self._reap()
             if self._control in ready and not self._answer():
+                # Its lanes end too now, and nobody wants to be told.
+                signal.set_wakeup_fd(-1)
                 return
 
     def _answer(self) -> bool:
