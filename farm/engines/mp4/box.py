@@ -1,5 +1,6 @@
 """Walks the boxes of an ISO base media file within their bounds (ISO/IEC 14496-12, 4.2)."""
 
+import itertools
 import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
@@ -9,6 +10,9 @@ ReadAt: TypeAlias = Callable[[int, int], bytes]
 
 HEADER_BYTES = 16
 """The longest box header that is understood."""
+
+MOST_BOXES = 4096
+"""The most boxes that are looked at side by side."""
 
 _SHORT = struct.Struct(">I4s")
 _LONG = struct.Struct(">Q")
@@ -43,9 +47,17 @@ def read_header(data: bytes | memoryview, at: int = 0) -> Header | None:
 
 
 def boxes(content: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Kind and content of the boxes in `content`, up to the first that breaks the bounds."""
+    """Kind and content of the boxes in `content`, up to the first that breaks the bounds.
+
+    Raises NotIndexedError for more boxes than a person would put in one.
+    """
     at, end = 0, len(content)
-    while (header := read_header(content, at)) is not None:
+    for count in itertools.count():
+        header = read_header(content, at)
+        if header is None:
+            return
+        if count >= MOST_BOXES:
+            raise NotIndexedError(f"more than {MOST_BOXES} boxes in one")
         stop = at + header.size if header.size else end
         if stop > end:
             return

@@ -3,7 +3,14 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from farm.engines.mp4.box import HEADER_BYTES, Header, NotIndexedError, ReadAt, read_header
+from farm.engines.mp4.box import (
+    HEADER_BYTES,
+    MOST_BOXES,
+    Header,
+    NotIndexedError,
+    ReadAt,
+    read_header,
+)
 
 MOST_HEADER_BYTES = 64 << 20
 """The longest box that is read whole; the movie header of a day of video takes half of it."""
@@ -38,11 +45,16 @@ class BoxFile:
     def boxes(self, at: int = 0, *, looks_for_tail: bool = False) -> Iterator[tuple[int, Header]]:
         """Offset and header of the boxes from `at` on, with their true sizes.
 
-        `looks_for_tail` reads more where the movie header may stand at the end.
+        `looks_for_tail` reads more where the movie header may stand at the end. Raises
+        NotIndexedError for more boxes than a person would look at.
         """
-        while (header := self.header(at, looks_for_tail=looks_for_tail)) is not None:
+        for _ in range(MOST_BOXES):
+            header = self.header(at, looks_for_tail=looks_for_tail)
+            if header is None:
+                return
             yield at, header
             at += header.size
+        raise NotIndexedError(f"more than {MOST_BOXES} boxes before the wanted one")
 
     def header(self, at: int, *, looks_for_tail: bool = False) -> Header | None:
         """The box header at that offset; None at the end of the file and where there is none."""

@@ -73,14 +73,16 @@ class Fragments:
                 return near
         return self._from(self._start, ticks)
 
-    def end(self) -> int:
-        """The time at which the last sample ends, in ticks of the media, before any edit."""
+    def end(self) -> int | None:
+        """The time at which the last sample ends, in ticks of the media, before any edit.
+
+        None where there are no samples in fragments.
+        """
         if self._end is None:
             segments = self._find_segments()
             self._end = segments.end
             if self._end is None:
-                offset = segments.offsets[-1] if segments.offsets else self._start
-                self._end = self._end_from(offset)
+                self._end = self._end_from((self._start, *segments.offsets)[-1])
         return self._end
 
     def counted(self) -> tuple[int, int]:
@@ -99,14 +101,13 @@ class Fragments:
             )
         return self._segments
 
-    def _end_from(self, offset: int) -> int:
+    def _end_from(self, offset: int) -> int | None:
         ends = [_end_of(fragment.runs) for fragment in self._walk(offset)]
-        if None in ends or not ends:
-            if offset != self._start:
-                return self._end_from(self._start)
-            samples = self.samples()
-            return int((samples.dts + samples.duration).max()) + self._time_offset
-        return max(end for end in ends if end is not None)
+        if None not in ends:
+            return max((end for end in ends if end is not None), default=None)
+        # Without times of their own, fragments have to be counted from the first.
+        samples = self.samples()
+        return int((samples.dts + samples.duration).max()) + self._time_offset
 
     def _walk(self, offset: int) -> Iterator[_Fragment]:
         """The fragments from a place on in which the track has samples, read as they are needed."""

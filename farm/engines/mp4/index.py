@@ -14,7 +14,6 @@ from farm.engines.mp4.table import read_table
 from farm.engines.mp4.track import Media, read_movie_header, read_track
 from farm.errors import EncryptedError
 
-_MOST_BOXES = 1000
 _MOST_TRACKS = 256
 _UNSUPPORTED = frozenset((b"cmov", b"rmra"))
 
@@ -73,7 +72,8 @@ class Index:
         if not self.movie.is_fragmented:
             return track.duration
         self._check(track)
-        return self._fragments_of(track).end()
+        end = self._fragments_of(track).end()
+        return track.duration if end is None else end
 
     def average_rate(self, track: Track) -> Fraction | None:
         """Frames a second, in a fragmented file those of the fragments read so far."""
@@ -130,14 +130,12 @@ def open_index(read_at: ReadAt, size_bytes: int, *, name: str, head: bytes = b""
     """
     file = BoxFile(read_at, size_bytes, head=head)
     brand = ""
-    for count, (at, header) in enumerate(file.boxes(looks_for_tail=True)):
+    for at, header in file.boxes(looks_for_tail=True):
         if header.kind == b"ftyp":
             brand = file.read(at + header.head, 4).decode("latin-1")
         if header.kind == b"moov":
             moov = file.content(at, header)
             return _open(moov, brand=brand, name=name, file=file, end=at + header.size)
-        if count > _MOST_BOXES:
-            break
     raise NotIndexedError("no movie header")
 
 
@@ -147,7 +145,9 @@ def _open(moov: memoryview, *, brand: str, name: str, file: BoxFile, end: int) -
     if by_kind.keys() & _UNSUPPORTED:
         raise NotIndexedError("a compressed header, or a reference to other files")
     header = read_movie_header(by_kind.get(b"mvhd"))
-    traks = [content for kind, content in found if kind == b"trak"][:_MOST_TRACKS]
+    traks = [content for kind, content in found if kind == b"trak"]
+    if len(traks) > _MOST_TRACKS:
+        raise NotIndexedError(f"{len(traks)} tracks")
     read = [read_track(trak, header, number=number) for number, trak in enumerate(traks)]
     chapters = {identity for _, media in read for identity in media.chapters}
     tracks = (replace(track, is_picture=track.id in chapters) for track, _ in read)

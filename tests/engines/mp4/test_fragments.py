@@ -134,9 +134,34 @@ def test_without_an_index_no_more_is_read_than_up_to_the_moment() -> None:
 
 def test_no_fragments_are_no_samples() -> None:
     made = Fragmented()
-    for ask in (lambda: made.samples, lambda: made.near(0), lambda: made.duration):
+    assert made.duration == 0
+    for ask in (lambda: made.samples, lambda: made.near(0)):
         with pytest.raises(NotIndexedError, match="no samples"):
             ask()
+
+
+def test_fragments_that_were_announced_may_not_come() -> None:
+    movie = Movie([5, 6], [512] * 2, edits=[(40, 0)], movie_boxes=box(b"mvex"))
+    index = index_of(movie.data())
+    track = video_of(index)
+    assert index.movie.is_fragmented
+    assert index.samples(track).size.tolist() == [5]
+    assert index.samples_near(track, 600).size.tolist() == [5]
+    assert index.duration(track) == track.duration == 512
+
+
+def test_samples_of_the_header_come_before_fragments() -> None:
+    trex = full(b"trex", struct.pack(">5I", 1, 1, 512, 0, NO_SYNC))
+    entry = visual_entry(b"mp4v")
+    made = Fragmented()
+    made.data = Movie(
+        [5, 6, 7], [512] * 3, syncs=[1], entries=[entry], movie_boxes=box(b"mvex", trex)
+    ).data()
+    made.add(8, 9)
+    assert made.samples.size.tolist() == [5, 6, 7, 8, 9]
+    assert made.samples.syncs.tolist() == [0, 3]
+    assert made.duration == 5 * 512
+    made.check()
 
 
 def test_a_description_that_is_not_there_is_left_to_others() -> None:

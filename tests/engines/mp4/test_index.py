@@ -227,10 +227,13 @@ def test_what_has_no_index_is_left_to_others(data: bytes) -> None:
         index_of(data)
 
 
-def test_no_more_than_a_thousand_boxes_are_tried() -> None:
-    data = box(b"free") * 100_000
-    with pytest.raises(NotIndexedError, match="no movie header"):
-        index_of(data)
+def test_no_endless_boxes_are_tried() -> None:
+    with pytest.raises(NotIndexedError, match="more than 4096 boxes"):
+        index_of(box(b"free") * 100_000)
+    with pytest.raises(NotIndexedError, match="more than 4096 boxes"):
+        index_of(box(b"moov", box(b"free") * 100_000))
+    with pytest.raises(NotIndexedError, match="300 tracks"):
+        index_of(box(b"moov", box(b"trak") * 300))
 
 
 def test_the_first_of_two_headers_counts() -> None:
