@@ -1,6 +1,8 @@
 import errno
 import io
+from contextlib import suppress
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -10,16 +12,18 @@ from farm.engines.frame import FrameBatch
 from farm.errors import (
     FarmError,
     LimitError,
+    MediaError,
     SourceUnavailableError,
     TruncatedError,
     UnsupportedFormatError,
 )
 from farm.geometry import Size
 from farm.media import MediaFormat, MediaKind
+from farm.pipeline import make_thumbnails
 from farm.samples.broken import make_broken
 from farm.samples.pictures import make_pictures
 from farm.settings import Limits
-from farm.spec import Fidelity
+from farm.spec import Entry, Fidelity
 from tests.engines.contract import START, EngineContract, source_of
 from tests.engines.jpegs import exif_of, noise
 from tests.engines.test_pillow import assert_near, profile_of, saved, scene, swapped_primaries
@@ -243,7 +247,7 @@ class TestScans:
         assert decoder.warnings == ()
 
     def test_fast_reads_the_first_scans_only(self):
-        data = saved(noise((2400, 1800)), "JPEG", quality=92, progressive=True)
+        data = saved(Image.effect_noise((2400, 1800), 60), "JPEG", quality=95, progressive=True)
         source = Source(Counting(data), len(data), "photo")
         decoder = load("turbojpeg").open(source, media_format=JPEG, limits=Limits())
         (batch,) = decoder.frames([START], at_least=Size(300, 225), fidelity=Fidelity.FAST)
@@ -325,7 +329,8 @@ class TestPreviews:
 
     def test_only_the_beginning_of_the_file_is_read(self):
         exif = exif_of(saved(Image.new("RGB", (160, 120), self.PREVIEW), "JPEG"))
-        data = saved(noise((1600, 1200)), "JPEG", exif=exif)
+        whole = Image.effect_noise((1600, 1200), 60).convert("RGB")
+        data = saved(whole, "JPEG", exif=exif)
         source = Source(Counting(data), len(data), "photo")
         decoder = load("turbojpeg").open(source, media_format=JPEG, limits=Limits())
         list(decoder.frames([START], at_least=Size(160, 120), previews=True))
@@ -365,6 +370,52 @@ class TestErrors:
             load("turbojpeg").open(
                 Source(Failing(), 100, "photo"), media_format=JPEG, limits=Limits()
             )
+
+
+@pytest.mark.parametrize(("progressive", "seed"), [(False, 1), (True, 2)])
+def test_damaged_files_are_as_by_pillow(progressive, seed):
+    data = saved(noise((240, 160)), "JPEG", progressive=progressive)
+    damage = np.random.default_rng(seed)
+    for step in range(60):
+        broken = bytearray(data if step % 3 else data[: damage.integers(4, len(data))])
+        for at in damage.integers(3, len(broken), step % 4):
+            broken[at] = damage.integers(256)
+        is_as_by_pillow(bytes(broken))
+        with suppress(MediaError):
+            (batch,) = opened(bytes(broken)).frames(
+                [START], at_least=Size(1, 1), fidelity=Fidelity.FAST, previews=True
+            )
+            assert batch.planes[0].shape[3] == 3
+
+
+class TestRecords:
+    def made(self, data: bytes, **output: object):
+        entry = Entry.model_validate(
+            {"source": "s", "destination": "d", "outputs": [{"width": 32} | output]}
+        )
+        return make_thumbnails(entry, 0, source_of(data, "photo"), limits=Limits())
+
+    def test_plain(self):
+        result = self.made(saved(scene(), "JPEG"))
+        assert (result.engine, result.fallback, result.warnings) == ("turbojpeg", None, ())
+
+    def test_what_pillow_is_for_is_no_fallback(self):
+        result = self.made(saved(scene().convert("CMYK"), "JPEG"))
+        assert (result.engine, result.fallback) == ("pillow", None)
+
+    def test_a_named_engine_does_not_pass_on(self):
+        with pytest.raises(UnsupportedFormatError, match="has 4 components, which engine pillow"):
+            self.made(saved(scene().convert("CMYK"), "JPEG"), engine="turbojpeg")
+
+    def test_options_reach_the_decoder(self):
+        data = saved(noise((800, 600)), "JPEG", progressive=True)
+        assert self.made(data, fidelity="fast").notes["scans"] == "1 of 10"
+        assert self.made(data, fidelity="balanced").notes["scans"] == "6 of 10"
+        assert "scans" not in self.made(data, fidelity="best").notes
+        exif = exif_of(saved(noise((160, 120)), "JPEG"))
+        data = saved(noise((800, 600)), "JPEG", exif=exif)
+        assert self.made(data, previews=True).notes["preview"] == "exif"
+        assert "preview" not in self.made(data).notes
 
 
 def outcome(engine: str, data: bytes, shrink: int):
