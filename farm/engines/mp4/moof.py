@@ -107,6 +107,8 @@ def _read_traf(content: memoryview, offset: int, defaults: dict[int, Defaults]) 
         if flags & flag:
             (values[index],) = unpack(_U32, tfhd, at)
             at += _U32.size
+    if not 0 < values[0] < 1 << 31:
+        raise NotIndexedError(f"tfhd: description {values[0]}")
     truns = [box for kind, box in boxes(content) if kind == b"trun"]
     return _Traf(track_id, base, Defaults(*values), _decode_time(inner.get(b"tfdt")), truns)
 

@@ -126,6 +126,8 @@ DAMAGED = {
     "no header": tfdt(0) + trun(0, 1),
     "a header cut off": full(b"tfhd", bytes(2)) + trun(0, 1),
     "a field cut off": tfhd(0x8) + trun(0, 1),
+    "description zero": tfhd(0x2, bytes(4)) + trun(0, 1),
+    "a description past all": tfhd(0x2, b"\xff" * 4) + trun(0, 1),
     "a run cut off": tfhd() + full(b"trun", bytes(2)),
     "columns cut off": tfhd() + trun(0x200, 3, struct.pack(">II", 5, 5)),
     "a lie of many sizes": tfhd() + trun(0x200, 2**32 - 1, struct.pack(">II", 5, 5)),
