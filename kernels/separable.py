@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from kernels.canvas import orient
+from kernels.canvas import orient, to_uint8
 from kernels.color import Color, chroma_origin, rgb_transform, subsampling
 from kernels.filter import Filter, Span
 from kernels.tone import to_sdr
@@ -81,7 +81,7 @@ class Separable:
         )
         if has_alpha:
             result = _unpremultiply(result)
-        return orient(_to_uint8(result), resize.orientation)
+        return orient(to_uint8(result), resize.orientation)
 
     def yuv_to_rgb(self, planes: Planes, resize: Resize, color: Color) -> Tensor:
         """Y [N, H, W], U and V [N, h, w] to uint8 [N, height, width, 3]."""
@@ -94,7 +94,7 @@ class Separable:
         # One product for all pixels; only behind it are values rounded and clamped.
         rgb = torch.addmm(offset[:, None], matrix, resampled.flatten(1)).view(resampled.shape)
         rgb = to_sdr(rgb, color.light)
-        columns = _to_uint8(rgb).permute(1, 2, 0, 3).contiguous()
+        columns = to_uint8(rgb).permute(1, 2, 0, 3).contiguous()
         return orient(columns.permute(0, 3, 1, 2), resize.orientation)
 
     def _plane(self, plane: Tensor, luma: torch.Size, resize: Resize, color: Color) -> Tensor:
@@ -130,9 +130,3 @@ def _unpremultiply(result: Tensor) -> Tensor:
     alpha = result[..., -1:]
     result[..., :-1] *= torch.where(alpha >= 0.5, 255 / alpha, 0.0)
     return result
-
-
-def _to_uint8(result: Tensor) -> Tensor:
-    """Rounded and clamped, in place up to the last step."""
-    # By way of int16: torch turns float into uint8 one sample at a time.
-    return result.add_(0.5).clamp_(0, 255).to(torch.int16).to(torch.uint8)
