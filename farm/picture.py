@@ -9,8 +9,11 @@ from farm.engines.frame import FrameBatch
 from farm.geometry import Geometry, Size
 from farm.spec import Fidelity, ImageFormat, ThumbnailSpec
 
-# How many times as large as the picture a decoder must leave what it shrinks on load.
-DECODE_MARGINS = {Fidelity.FAST: 1.0, Fidelity.BALANCED: 1.5, Fidelity.BEST: 2.0}
+# How many times as large as the picture a decoder must leave what it shrinks on load. By
+# benchmarks/fidelity.py, PSNR against the ideal is 49 dB in the mean and 41 at worst with 1.0, 52
+# and 46 with 1.25, 53 and 48 with 1.5, and 54 and 52 with 2.0, past which hardly more is won. The
+# resize is the same for all: other filters and integer arithmetic save next to no time.
+DECODE_MARGINS = {Fidelity.FAST: 1.0, Fidelity.BALANCED: 1.25, Fidelity.BEST: 2.0}
 
 _BLACK = (0, 0, 0)
 _WHITE = (255, 255, 255)
