@@ -90,6 +90,9 @@ def _open_fast(source: Source, demuxer: str, limits: Limits) -> Opened | None:
     if probe_bytes is None:
         return None
     options = {"probesize": str(probe_bytes), "analyzeduration": "0"}
+    if demuxer == "matroska":
+        # Its header tells all that decoders could; VP9's decodes a frame whatever it is told.
+        options["codec_whitelist"] = "none"
     try:
         # The number of streams is not known yet, and options beyond it do no harm.
         container = _open(source, demuxer, options, streams=limits.streams)

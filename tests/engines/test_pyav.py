@@ -189,6 +189,15 @@ def test_keyframe_costs_one_packet():
     assert (notes["open"], notes["packets_fed"], notes["frames_decoded"]) == ("index", 1, 1)
 
 
+@pytest.mark.parametrize("name", ["vp8", "vp9", "h264 in matroska", "h264 in ts", "h264 in flv"])
+def test_opening_decodes_nothing(name):
+    decoder = open_named(name)
+    with av.open(io.BytesIO(data_of(name))) as container:
+        assert container.streams.video[0].codec_context.pix_fmt == "yuv420p"
+    # Only a decoded frame tells the layout of its samples.
+    assert decoder._demuxing.opened.stream.codec_context.pix_fmt is None
+
+
 def test_far_exact_target_skips_groups():
     decoder = open_named("h264 with B-frames")
     targets = [Target(0.0, Accuracy.EXACT), Target(45 / FPS, Accuracy.EXACT)]
