@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from farm.engines.mp4.box import NotIndexedError
+from farm.engines.mp4.box import Header, NotIndexedError
 from farm.engines.mp4.file import BoxFile
 from farm.engines.mp4.moof import Defaults, Run, read_moof
 from farm.engines.mp4.samples import Samples, joined
@@ -20,7 +20,6 @@ _LONG_AGO = -(1 << 63)
 class _Fragment(NamedTuple):
     """A `moof`'s runs of the track, and where the boxes after it begin."""
 
-    offset: int
     end: int
     runs: list[Run]
 
@@ -50,6 +49,7 @@ class Fragments:
         self._defaults = defaults
         self._time_offset = time_offset
         self._before = before
+        self._places: dict[int, tuple[int, Header] | None] = {}
         self._read: dict[int, _Fragment] = {}
         self._segments: Segments | None = None
         self._end: int | None = None
@@ -63,11 +63,11 @@ class Fragments:
 
     def samples_near(self, ticks: int) -> Samples:
         """The samples of enough fragments to show the moment `ticks`, from a sync sample on."""
+        if self._before is not None:
+            return self.samples()
         segments = self._find_segments()
-        if self._before is not None or not segments.times:
-            return self.samples() if self._before is not None else self._from(self._start, ticks)
-        at = bisect_right(segments.times, ticks + self._time_offset) - 1
-        for offset in reversed(segments.offsets[1 : at + 1]):
+        at = bisect_right(segments.times, ticks + self._time_offset)
+        for offset in reversed(segments.offsets[1:at]):
             near = self._from(offset, ticks)
             if bool((near.pts[near.syncs] <= ticks).any()):
                 return near
@@ -112,8 +112,8 @@ class Fragments:
     def _walk(self, offset: int) -> Iterator[_Fragment]:
         """The fragments from a place on in which the track has samples, read as they are needed."""
         count = samples = 0
-        while (fragment := self._read.get(offset) or self._find(offset)) is not None:
-            self._read[offset] = fragment
+        while (place := self._find(offset)) is not None:
+            fragment = self._read_once(*place)
             count += 1
             samples += sum(len(run.offset) for run in fragment.runs)
             if count > _MOST_FRAGMENTS or samples > MOST_SAMPLES:
@@ -122,19 +122,24 @@ class Fragments:
                 yield fragment
             offset = fragment.end
 
-    def _find(self, offset: int) -> _Fragment | None:
-        """The first fragment from a place on."""
-        for at, header in self._file.boxes(offset):
-            if header.kind == b"moof":
-                runs = read_moof(
-                    self._file.content(at, header),
-                    offset=at,
-                    track_id=self._track_id,
-                    defaults=self._defaults,
-                    most_bytes=self._file.size_bytes,
-                )
-                return _Fragment(at, at + header.size, runs)
-        return None
+    def _find(self, offset: int) -> tuple[int, Header] | None:
+        """The first fragment's place and header from there on."""
+        if offset not in self._places:
+            boxes = self._file.boxes(offset)
+            self._places[offset] = next((box for box in boxes if box[1].kind == b"moof"), None)
+        return self._places[offset]
+
+    def _read_once(self, at: int, header: Header) -> _Fragment:
+        if at not in self._read:
+            runs = read_moof(
+                self._file.content(at, header),
+                offset=at,
+                track_id=self._track_id,
+                defaults=self._defaults,
+                most_bytes=self._file.size_bytes,
+            )
+            self._read[at] = _Fragment(at + header.size, runs)
+        return self._read[at]
 
     def _from(self, offset: int, ticks: int) -> Samples:
         """The samples from a place on until no later one can be needed for the moment."""

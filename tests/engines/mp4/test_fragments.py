@@ -45,9 +45,12 @@ def test_many_moments_read_each_fragment_once() -> None:
     for ticks in range(0, 100 * 512, 512):
         index.samples_near(track, ticks)
     once = len(reads)
+    index.samples(track)
+    index.duration(track)
     for ticks in range(0, 100 * 512, 512):
         index.samples_near(track, ticks)
     assert len(reads) == once
+    assert index.average_rate(track) == 25
 
 
 class Fragmented:
