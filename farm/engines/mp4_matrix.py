@@ -4,40 +4,15 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+from farm.engines.mp4.matrix import orientation_of as orientation_of
+
 _MOST_BOXES = 1000
 _BLOCK_BYTES = 4096
-_ORIENTATIONS = {
-    (1, 0, 0, 1): 1,
-    (-1, 0, 0, 1): 2,
-    (-1, 0, 0, -1): 3,
-    (1, 0, 0, -1): 4,
-    (0, 1, 1, 0): 5,
-    (0, 1, -1, 0): 6,
-    (0, -1, -1, 0): 7,
-    (0, -1, 1, 0): 8,
-}
 
 
 class _Box(NamedTuple):
     start: int
     end: int
-
-
-def orientation_of(matrix: tuple[int, ...]) -> int:
-    """The Exif code of a 3x3 display matrix, row-major 16.16, to the nearest quarter turn.
-
-    A pixel (x, y) is shown at (a x + c y, b x + d y), ISO/IEC 14496-12, 6.2.2.
-    """
-    a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
-    if abs(a) + abs(d) >= abs(b) + abs(c):
-        b = c = 0
-    else:
-        a = d = 0
-    return _ORIENTATIONS.get((_sign(a), _sign(b), _sign(c), _sign(d)), 1)
-
-
-def _sign(value: int) -> int:
-    return (value > 0) - (value < 0)
 
 
 def track_orientation(file: BinaryIO, size_bytes: int, track_id: int) -> int:
