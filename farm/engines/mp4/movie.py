@@ -27,8 +27,11 @@ class Hdr:
 
 @dataclass(frozen=True, slots=True)
 class DolbyVision:
-    """Dolby Vision's configuration record: profile, and 0 for a base layer that shows nothing
-    by itself, else the base layer's compatibility (1 HDR10, 2 SDR, 4 HLG)."""
+    """Dolby Vision's configuration record.
+
+    `compatibility` tells as what the base layer may be shown by itself: 1 HDR10, 2 SDR, 4 HLG,
+    0 as nothing at all.
+    """
 
     profile: int
     level: int

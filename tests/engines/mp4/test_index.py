@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -151,6 +152,28 @@ def test_a_long_header_costs_one_read_more(moov_first: bool) -> None:
     assert len(index.samples(video_of(index))) == count
     assert len(reads) == (1 if moov_first else 2)
     assert sum(length for _, length in reads) < 4 * count + 2000
+
+
+def test_twenty_minutes_are_read_in_milliseconds() -> None:
+    count = 36_000
+    movie = Movie(
+        sizes=[1 + number % 7 for number in range(count)],
+        durations=[512] * count,
+        cts_offsets=[(number * 5 % 4) * 512 for number in range(count)],
+        syncs=range(1, count + 1, 60),
+        chunks=[1] * count,
+        edits=[(count * 40, 512)],
+        moov_first=True,
+    )
+    data = movie.data()
+    seconds = []
+    for _ in range(10):
+        start = time.process_time()
+        index = index_of(data)
+        index.samples(video_of(index)).key_at(10_000_000)
+        seconds.append(time.process_time() - start)
+    # Some 1.5 ms; the bound leaves room for slow machines.
+    assert min(seconds) < 0.03
 
 
 def test_nothing_is_read_of_the_media_data() -> None:
