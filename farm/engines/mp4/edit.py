@@ -13,6 +13,7 @@ from farm.engines.mp4.table import Ints, Table
 _HEADER = struct.Struct(">B3xI")
 _EDITS = {0: struct.Struct(">Ii4x"), 1: struct.Struct(">Qq4x")}
 _MOST_EDITS = 1000
+_LONGEST_TICKS = 1 << 60
 
 
 class Edit(NamedTuple):
@@ -32,10 +33,13 @@ def read_edits(
     edits = _edits(elst) if elst is not None else []
     if edits and movie_timescale <= 0:
         raise NotIndexedError("elst: the movie has no timescale")
-    return tuple(
+    scaled = tuple(
         Edit((duration * timescale + movie_timescale // 2) // movie_timescale, media)
         for duration, media in edits
     )
+    if any(max(each) > _LONGEST_TICKS for each in scaled):
+        raise NotIndexedError("elst: a time too late to be true")
+    return scaled
 
 
 def time_offset(edits: tuple[Edit, ...]) -> int:

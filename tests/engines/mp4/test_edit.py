@@ -86,6 +86,13 @@ def test_a_damaged_edit_list_is_left_to_others() -> None:
         index.samples(video_of(index))
 
 
+@pytest.mark.parametrize("edit", [(2**63, 512), (400, 2**62)])
+def test_an_edit_past_all_times_is_left_to_others(edit: tuple[int, int]) -> None:
+    elst = full(b"elst", struct.pack(">IQqI", 1, *edit, 1 << 16), version=1)
+    with pytest.raises(NotIndexedError, match="edit list"):
+        samples_of(replace(MOVIE, edits=(), track_boxes=box(b"edts", elst)))
+
+
 def test_the_offset_of_fragments_is_the_first_start_less_its_delay() -> None:
     assert time_offset(()) == 0
     assert time_offset((Edit(400, 512),)) == 512
