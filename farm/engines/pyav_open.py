@@ -45,7 +45,16 @@ _DEMUXERS = {
 }
 # A transport stream needs its programme table, which these packets nearly always hold; other
 # formats tell their streams in their header.
-_FAST_PROBE_BYTES = {"mov": 32, "matroska": 32, "avi": 32, "flv": 32, "mpegts": 188 * 2000}
+_FAST_PROBE_BYTES = {
+    "mov": 32,
+    "matroska": 32,
+    "avi": 32,
+    "flv": 1_000_000,
+    "mpegts": 188 * 2000,
+}
+# Their headers tell all that decoders could. VP9's decodes a frame whatever it is told, and Flash's
+# streams are found too late to be told anything.
+_WITHOUT_DECODERS = frozenset(("flv", "matroska"))
 _PLAIN_PROBE = {"probesize": "5000000", "analyzeduration": "5000000"}
 # Measured from 32 to 512 KiB: the time of a local thumbnail is the same, a transport stream takes
 # ever fewer reads (413, 225, 130, 84, 57), and a small MP4 ever more bytes.
@@ -90,12 +99,12 @@ def _open_fast(source: Source, demuxer: str, limits: Limits) -> Opened | None:
     if probe_bytes is None:
         return None
     options = {"probesize": str(probe_bytes), "analyzeduration": "0"}
-    if demuxer == "matroska":
-        # Its header tells all that decoders could; VP9's decodes a frame whatever it is told.
-        options["codec_whitelist"] = "none"
+    streams = limits.streams
+    if demuxer in _WITHOUT_DECODERS:
+        options["codec_whitelist"], streams = "none", 0
     try:
         # The number of streams is not known yet, and options beyond it do no harm.
-        container = _open(source, demuxer, options, streams=limits.streams)
+        container = _open(source, demuxer, options, streams=streams)
     except ValueError:
         return None
     candidates = _candidates(container)
