@@ -119,6 +119,7 @@ _DISTRIBUTIONS = {
     "pyarrow": "",
     "fsspec": "",
     "pillow": "",
+    "simplejpeg": "",
     "av": "",
     "decord": "only Linux on x86-64 has it; videos are decoded by av",
     "nvidia-dali-cuda130": "only Linux on x86-64 has it",
