@@ -22,6 +22,9 @@ from kernels.filter import Filter, Span, taps
 # Measured: smaller pieces read lines that two pieces share too often, larger ones leave the cache.
 _TABLE_BYTES = 4 << 20
 
+# The kernel compiles itself for each length of line and keeps what it compiled: let lengths be few.
+_STEP_SAMPLES = 64
+
 # More lines than any picture has.
 _NO_LIMIT = 1 << 40
 
@@ -75,33 +78,33 @@ def _piece(index: Tensor, weights: Tensor) -> Bags:
 def resample_lines(
     lines: Tensor, span: Span, filter: Filter, *, premultiply: bool = False
 ) -> Tensor:
-    """Resamples lines [L, ...] of any strides to contiguous float32 [span.count, ...].
+    """Resamples lines [L, ...] of any strides to contiguous float32 [span.count, S].
 
-    uint8 lines are read as they are, others as float32. With `premultiply` the last axis ends in
-    alpha, by which the rest of it is multiplied.
+    S is the number of samples in a line or a little more: what lies past them means nothing. uint8
+    lines are read as they are, others as float32. With `premultiply` the last axis ends in alpha,
+    by which the rest of it is multiplied.
     """
     shape, samples = lines.shape[1:], lines[0].numel()
     if span.is_copy:
         result = torch.empty(span.count, *shape)
         _load(result, lines[span.copied], premultiply)
-        return result
+        return result.view(span.count, samples)
     if lines.dtype == torch.float32 and lines.is_contiguous() and not premultiply:
         (whole,) = bags(span, filter, _NO_LIMIT)
-        table = lines[whole.start : whole.stop].view(-1, samples)
-        return _sum_floats(table, whole).view(-1, *shape)
+        return _sum_floats(lines[whole.start : whole.stop].view(-1, samples), whole)
     of_bytes = lines.dtype == torch.uint8 and not premultiply
     cut = bags(span, filter, _TABLE_BYTES // max(1, samples * (1 if of_bytes else 4)))
     # One table for all pieces: fresh memory costs more than what is done in it.
     room = max(piece.stop - piece.start for piece in cut)
-    table = _table_of_bytes(room, samples) if of_bytes else torch.empty(room, samples)
+    padded = math.ceil(samples / _STEP_SAMPLES) * _STEP_SAMPLES
+    table = _table_of_bytes(room, padded) if of_bytes else torch.empty(room, padded)
     parts = []
     for piece in cut:
         loaded = table[: piece.stop - piece.start]
         target = loaded[:, :samples].view(-1, *shape)
         _load(target, lines[piece.start : piece.stop], premultiply)
         parts.append((_sum_bytes if of_bytes else _sum_floats)(loaded, piece))
-    result = parts[0] if len(parts) == 1 else torch.cat(parts)
-    return result.view(-1, *shape)
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _load(target: Tensor, lines: Tensor, premultiply: bool) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 class Filter(StrEnum):
     """A resampling filter; Pillow's names for them are BILINEAR, BICUBIC and LANCZOS.
 
-    As strips of lines they cost nearly the same, so the sharpest is the default everywhere.
+    They cost nearly the same, so the sharpest is the default everywhere.
     """
 
     TRIANGLE = "triangle"

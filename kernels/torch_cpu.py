@@ -25,14 +25,15 @@ def resample(
         ).transpose(1, 2)
     needed = window(columns, filter)
     columns = columns.moved(needed)
+    width, channels = columns.length, samples.shape[3]
     parts = []
     for picture in samples[:, :, needed]:
         shrunk = resample_lines(picture, rows, filter, premultiply=premultiply)
-        height, width, channels = shrunk.shape
-        turned = transposed(shrunk.view(1, height, -1)).view(width, channels, height)
-        parts.append(resample_lines(turned, columns, filter))
+        turned = transposed(shrunk[None])[0, : width * channels]
+        lines = turned.view(width, channels, rows.count)
+        parts.append(resample_lines(lines, columns, filter).view(-1, channels, rows.count))
     if not parts:
-        return torch.empty(0, rows.count, columns.count, samples.shape[3])
+        return torch.empty(0, rows.count, columns.count, channels)
     result = parts[0][None] if len(parts) == 1 else torch.stack(parts)
     return result.permute(0, 3, 1, 2)
 
