@@ -31,7 +31,6 @@ _WITH_DECODING_TIMES = frozenset(("asf", "avi", "flv", "mov", "mpeg", "mpegts", 
 _IN_ORDER = frozenset(("av1", "vp8", "vp9"))
 _DEEPEST_REORDERING = 16
 _PACKETS_PER_FRAME_ALLOWED = 100
-_FIRST_STEP_SECONDS = 1
 _MOST_SEEKS = 24
 _MOST_GROUP_BYTES = 256 << 20
 _FAR_SECONDS = 10
@@ -51,6 +50,9 @@ class DemuxingReader:
         self.is_timed = opened.demuxer not in _UNTIMED
         self.time_base = opened.stream.time_base or Fraction(1, av.time_base)
         self.first_ticks = opened.stream.start_time
+        self._second = math.ceil(1 / self.time_base)
+        # How far before a moment its keyframe is looked for, where there is no index.
+        self._usual_back = self._second
         self._last: VideoPacket | None = None
         self.decoding = Decoding(
             opened.stream.codec_context, name=name, limits=limits, counts=counts
@@ -72,12 +74,17 @@ class DemuxingReader:
         """
         if not self.is_timed:
             return None
-        offset, trusted = ticks, self._trusts_index
-        step = math.ceil(_FIRST_STEP_SECONDS / self.time_base)
+        trusted = self._trusts_index
         floor = self.first_ticks if self.first_ticks is not None else 0
+        back = 0 if trusted else self._usual_back
+        offset = max(ticks - back, floor)
         for attempt in range(_MOST_SEEKS):
+            if offset <= floor and not trusted:
+                break
             landed = self._land(offset, ticks, trusted=trusted)
             if landed is not None and ticks_of(landed) <= ticks:
+                if not trusted:
+                    self._usual_back = ticks - offset
                 return _key(landed, offset)
             if offset <= floor:
                 break
@@ -86,7 +93,8 @@ class DemuxingReader:
                 offset -= (landed.duration or 1) << attempt
             else:
                 # Nothing could be read there: what the index says is not in the file.
-                offset, step, trusted = max(offset - step, floor), 2 * step, False
+                back, trusted = max(2 * back, self._second), False
+                offset = max(offset - back, floor)
         first = self._land(None, ticks, trusted=False)
         return _key(first, None) if first is not None else None
 
