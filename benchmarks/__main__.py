@@ -14,7 +14,7 @@ from benchmarks.document import insert
 from benchmarks.place import ROOT, bench_folder
 from benchmarks.result import Result, keyed, machine_facts
 from benchmarks.table import long_tables, short_table
-from benchmarks.video import VIDEOS, shortened
+from benchmarks.video import all_videos
 
 _QUICK = Effort(seconds=0.4, rounds=1)
 _FULL = Effort(seconds=2.0, rounds=5)
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 def _measure(cases: tuple[Case, ...], options: argparse.Namespace) -> Result:
     effort = _QUICK if options.quick else _FULL
     effort = Effort(options.seconds or effort.seconds, options.rounds or effort.rounds)
-    videos = tuple(map(shortened, VIDEOS)) if options.quick else VIDEOS
+    videos = all_videos(is_quick=options.quick)
     cells = []
     with Contest(corpus_folder(is_quick=options.quick), videos, effort, _say) as contest:
         for number, case in enumerate(cases, 1):

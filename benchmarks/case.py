@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from benchmarks.video import LONG, VIDEOS, Video
+from benchmarks.video import LONG, all_videos
 
 
 class Work(StrEnum):
@@ -64,15 +64,15 @@ _BARE = ("bare",)
 
 def all_cases(*, is_quick: bool) -> tuple[Case, ...]:
     """Every case; a quick look leaves out slow kinds of video."""
-    videos: tuple[Video, ...] = VIDEOS
+    videos = all_videos(is_quick=is_quick)
     if is_quick:
         kept = ("h264-1080p-2s.mp4", "hevc-1080p.mp4", LONG.name)
-        videos = tuple(video for video in VIDEOS if video.name in kept)
+        videos = tuple(video for video in videos if video.name in kept)
     cases = list(_stills())
     for video in videos:
         kind = video.kind
         cases.append(Case("one-key", kind, video.name, Work.KEYFRAME, _KEY_PEERS + _BARE))
-        if video is LONG:
+        if video.name == LONG.name:
             board = Case("storyboard", kind, video.name, Work.STORYBOARD, _BOARD_PEERS,
                          count=video.seconds // 10, width=160, height=90)  # fmt: skip
             cases.append(board)
@@ -90,7 +90,8 @@ def all_cases(*, is_quick: bool) -> tuple[Case, ...]:
 
 def _stills() -> tuple[Case, ...]:
     def still(group: str, file: str, format: str = "jpg", fidelity: str = "balanced") -> Case:
-        peers = _STILL_PEERS + (_BARE if file.endswith(".jpg") and format == "jpg" else ())
+        is_whole = file.endswith(".jpg") and format == "jpg" and fidelity != "fast"
+        peers = _STILL_PEERS + (_BARE if is_whole else ())
         return Case(group, file, file, Work.STILL, peers, format=format, fidelity=fidelity)
 
     return (

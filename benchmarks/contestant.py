@@ -3,6 +3,7 @@
 import json
 import subprocess
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Protocol
@@ -13,6 +14,7 @@ from benchmarks.place import ROOT, peer_python
 from benchmarks.sample import ContestantError, Sample
 
 QUALITY = 80
+_END_SECONDS = 5.0
 DEFAULT_FRACTION = 0.15
 """Where in a video one thumbnail is taken: the product's own default."""
 
@@ -70,8 +72,7 @@ class PeerProcess:
     def close(self) -> None:
         """Ends the process."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            _bury(self._process)
             self._process = None
 
     def _ask(self, line: str) -> dict[str, str]:
@@ -87,8 +88,10 @@ class PeerProcess:
                 return answer
         except BrokenPipeError:
             pass
-        code = process.wait()
         self._process = None
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_END_SECONDS)
+        code = _bury(process)
         raise ContestantError(f"its process ended with code {code}")
 
     def _start(self) -> subprocess.Popen[str]:
@@ -102,7 +105,7 @@ class PeerProcess:
         )
         told = json.loads(_pipes(process)[1].readline() or '{"absent": "it does not start"}')
         if "absent" in told:
-            process.wait()
+            _bury(process)
             self._absent = told["absent"]
             raise ContestantError(f"absent: {self._absent}")
         self._process, self.version = process, told["version"]
@@ -113,6 +116,13 @@ def _pipes(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
     assert process.stdin is not None
     assert process.stdout is not None
     return process.stdin, process.stdout
+
+
+def _bury(process: subprocess.Popen[str]) -> int:
+    """Ends a process and closes its pipes; its exit code."""
+    process.kill()
+    process.communicate()
+    return process.returncode
 
 
 def peers_are_installed() -> bool:

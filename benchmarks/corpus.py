@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.place import bench_folder
 from benchmarks.still import make_stills
-from benchmarks.video import VIDEOS, make_videos, shortened
+from benchmarks.video import all_videos, make_videos
 
 # To be raised with any change of what is made.
 _VERSION = 1
@@ -21,4 +21,4 @@ def make_corpus(*, is_quick: bool) -> Iterator[str]:
     folder = corpus_folder(is_quick=is_quick)
     folder.mkdir(parents=True, exist_ok=True)
     yield from make_stills(folder)
-    yield from make_videos(folder, tuple(map(shortened, VIDEOS)) if is_quick else VIDEOS)
+    yield from make_videos(folder, all_videos(is_quick=is_quick))

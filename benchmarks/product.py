@@ -24,6 +24,8 @@ from farm.ledger import Ledger
 from farm.record import Record, Status
 
 _START_SECONDS = 120.0
+# The default of all others.
+_WEBP_METHOD = 4
 
 
 class Product:
@@ -141,6 +143,8 @@ def _write_job(folder: Path, case: Case, source: str, units: int, lanes: int) ->
     }
     if case.count > 1:
         output["count"] = case.count
+    if case.format == "webp":
+        output["method"] = _WEBP_METHOD
     if case.work is Work.EXACT:
         output["accuracy"] = "exact"
     job = folder / "job.yaml"

@@ -20,12 +20,14 @@ PRODUCT = "thumbfarm"
 class Ratio:
     """Times that thumbfarm is faster: the median over rounds, the least and the most.
 
+    `cpu` is how many times less processor time it takes, whatever else the machine does.
     `cases` of `of_cases` could be compared: a peer that fails in a case is not summed over it.
     """
 
     median: float
     least: float
     most: float
+    cpu: float
     cases: int
     of_cases: int
 
@@ -67,16 +69,24 @@ class Result:
         for case in cases:
             ours, theirs = self.cell(case, PRODUCT), self.cell(case, peer)
             if ours is not None and theirs is not None:
-                pairs.append((_each(ours), _each(theirs)))
+                pairs.append((ours, theirs))
         if not pairs:
             return None
-        rounds = min(len(side) for pair in pairs for side in pair)
+        rounds = min(len(cell.samples) for pair in pairs for cell in pair)
         ratios = [
-            sum(theirs[number] for _, theirs in pairs) / sum(ours[number] for ours, _ in pairs)
+            sum(theirs.samples[number].seconds_each for _, theirs in pairs)
+            / sum(ours.samples[number].seconds_each for ours, _ in pairs)
             for number in range(rounds)
         ]
-        middle = statistics.median(ratios)
-        return Ratio(middle, min(ratios), max(ratios), len(pairs), len(cases))
+        return Ratio(
+            median=statistics.median(ratios),
+            least=min(ratios),
+            most=max(ratios),
+            cpu=sum(cpu_each(theirs) for _, theirs in pairs)
+            / sum(cpu_each(ours) for ours, _ in pairs),
+            cases=len(pairs),
+            of_cases=len(cases),
+        )
 
     def over_limit(self, case: Case) -> float | None:
         """CPU of the product in times of the bare decoding of the same picture."""
@@ -93,16 +103,12 @@ def keyed(cells: Any) -> dict[tuple[str, str], Cell]:
 
 def seconds_each(cell: Cell) -> float:
     """The median working time for one picture."""
-    return statistics.median(_each(cell))
+    return statistics.median(sample.seconds_each for sample in cell.samples)
 
 
 def cpu_each(cell: Cell) -> float:
     """The median CPU time of one picture."""
     return statistics.median(sample.cpu_seconds / sample.pictures for sample in cell.samples)
-
-
-def _each(cell: Cell) -> list[float]:
-    return [sample.seconds_each for sample in cell.samples]
 
 
 def machine_facts() -> dict[str, Any]:

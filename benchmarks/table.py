@@ -69,8 +69,10 @@ def _goal_table(result: Result, cases: Sequence[Case]) -> list[str]:
             told = f"{ratio.median:.2f}x ({ratio.least:.2f} to {ratio.most:.2f})"
             part = f" ({ratio.cases} of {ratio.of_cases})" if ratio.cases < ratio.of_cases else ""
             verdict = "yes" if ratio.median >= goal else "no"
-            rows.append([GROUPS[group] + part, peer, told, f"{goal:g}x", verdict])
-    return _table(["task", "faster than", "measured", "goal", "reached"], rows)
+            rows.append(
+                [GROUPS[group] + part, peer, told, f"{ratio.cpu:.2f}x", f"{goal:g}x", verdict]
+            )
+    return _table(["task", "faster than", "measured", "CPU", "goal", "reached"], rows)
 
 
 def _limit_table(result: Result, cases: Sequence[Case]) -> list[str]:

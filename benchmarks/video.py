@@ -5,7 +5,7 @@ Only a few seconds of each are encoded; their packets are repeated until the fil
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -20,6 +20,8 @@ from benchmarks.scene import Pixels, make_scene
 _FPS = 25
 _MARGIN = 1.2
 _NOISE_VALUES = 5
+_QUICK_SECONDS = 20
+_QUICK_LONG_SECONDS = 300
 _DETAIL = 6.0
 _LIBRARIES = {"fflags": "+bitexact"}
 _FAST_START = {"movflags": "+faststart"}
@@ -69,14 +71,18 @@ VIDEOS = (
 )  # fmt: skip
 
 
-def shortened(video: Video) -> Video:
-    """The same video for a quick look: a fraction of its length."""
-    loop = min(video.loop_seconds, 10)
-    seconds = 300 if video is LONG else 20
-    return Video(
-        video.name, video.codec, video.width, video.height, video.gop, video.bit_rate, seconds,
-        loop, video.options, video.muxing, video.codec_tag,
-    )  # fmt: skip
+def all_videos(*, is_quick: bool) -> tuple[Video, ...]:
+    """All videos; for a quick look at a fraction of their length."""
+    if not is_quick:
+        return VIDEOS
+    return tuple(
+        replace(
+            video,
+            seconds=_QUICK_LONG_SECONDS if video is LONG else _QUICK_SECONDS,
+            loop_seconds=min(video.loop_seconds, 10),
+        )
+        for video in VIDEOS
+    )
 
 
 def make_videos(folder: Path, videos: tuple[Video, ...]) -> Iterator[str]:

@@ -71,14 +71,16 @@ def _board(program: str, before: list[str]) -> Peer:
         folder.mkdir()
         step = request.moments[1] - request.moments[0]
         box = f"{request.width}:{request.height}"
-        filters = ["-vf", f"fps=1/{step:g},scale={box}:force_original_aspect_ratio=decrease"]
+        filters = [
+            "-vf",
+            f"fps=1/{step:g}:round=up,scale={box}:force_original_aspect_ratio=decrease",
+        ]
         out = ["-frames:v", str(len(request.moments)), str(folder / "%04d.jpg")]
         run([program, *_QUIET, *before, "-threads", "1", "-i", request.source, *filters,
              *_QUALITY, *out])  # fmt: skip
         pictures = count_pictures(sorted(folder.iterdir()))
         folder.rmdir()
-        # The last interval may lie open at its end.
-        return Done(pictures + (pictures == len(request.moments) - 1))
+        return Done(pictures)
 
     return Peer(_version(program), Way.THREADS, lambda request: partial(unit, request))
 
