@@ -34,7 +34,10 @@ KEY_BYTES = 1024
 _PART_BYTES = 240
 _STEM_BYTES = 160
 _TRAILING = re.compile(r"[. ]+$")
-_RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(?=\.|$)")
+_DEVICE = r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(?=\.|$)"
+_RESERVED = re.compile(f"^{_DEVICE}", re.IGNORECASE)
+# What most names are, seen at once instead of character by character.
+_PLAIN = re.compile(rf"(?!{_DEVICE})[a-z0-9_.~-]*[a-z0-9_~-]", re.IGNORECASE | re.ASCII)
 _UNSAFE = '<>:"|?*\\/'
 
 
@@ -207,6 +210,8 @@ def _safe_part(text: str, *, limit: int = _PART_BYTES, distinct: bool = False) -
     `distinct`: a part that had to be changed ends in a digest of what it was, before its
     extension, so that different texts stay different.
     """
+    if len(text) <= limit and _PLAIN.fullmatch(text):
+        return text
     safe = "".join("_" if _is_unsafe(character) else character for character in text)
     safe = unicodedata.normalize("NFC", safe)
     safe = _RESERVED.sub(r"\1_", _untrailed(safe))
