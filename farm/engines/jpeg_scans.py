@@ -105,7 +105,7 @@ def _cut(
 ) -> Cut:
     """The kept scans, the tables of all, and at the end zeros for some components."""
     view = memoryview(data)
-    parts = (
+    parts: tuple[Buffer, ...] = (
         view[: header.first_scan],
         *(view[scan.tables : scan.end if scan in kept else scan.start] for scan in scans),
         *_zeros(header, zeroed),

@@ -4,7 +4,6 @@ import numpy as np
 
 from farm.engines import Source
 
-
 _MOST_READ_BYTES = 16 << 20  # of one read, which a worker may have to fetch and pass on
 
 

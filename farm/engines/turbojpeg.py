@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import ClassVar
 
 import numpy as np
-import simplejpeg  # type: ignore[import-untyped]
+import simplejpeg
 import torch
 from numpy.typing import NDArray
 from PIL import Image
