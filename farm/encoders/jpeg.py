@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-import simplejpeg  # type: ignore[import-untyped]
+import simplejpeg
 from PIL import features
 from torch import Tensor
 
