@@ -50,7 +50,7 @@ class Bags:
     weights: Tensor
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def bags(span: Span, filter: Filter, most: int) -> tuple[Bags, ...]:
     """The output lines of a span in even pieces, each of which needs about `most` source lines."""
     found = taps(span, filter)
