@@ -55,13 +55,14 @@ class Summary:
 class Worker:
     """What one worker process keeps between shards: its lanes and the runs that it is draining."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, zygote_address: str | None = None) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._drains: dict[str, float] = {}
         self.pool = LanePool(
             lanes=settings.lanes or usable_cores(),
             lane_memory_bytes=settings.lane_memory_bytes,
             lane_entries=settings.lane_entries,
+            zygote_address=zygote_address,
         )
         # Held by the shard whose entries begin: the older one goes first.
         self._taking = threading.Lock()

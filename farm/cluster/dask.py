@@ -28,6 +28,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 
 from farm.cluster.port import Outcome, OutcomeKind, outcome_of
 from farm.errors import ClusterError, FarmError
+from farm.isolation import EarlyZygote
 from farm.ledger import ShardRef
 from farm.settings import Settings
 from farm.worker import Summary, Worker
@@ -71,6 +72,7 @@ class DaskCluster:
     ) -> None:
         self._run = f"farm-{uuid.uuid4().hex[:12]}"
         self._embedded: LocalCluster | None = None
+        self._early: EarlyZygote | None = None
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._attempts: dict[str, _Attempt] = {}
         self._ready: list[str] = []
@@ -82,10 +84,13 @@ class DaskCluster:
         self._config = dask.config.set(_CONFIG) if scheduler is None else contextlib.nullcontext()
         try:
             if scheduler is None:
+                with contextlib.suppress(OSError):  # then the worker starts its own
+                    self._early = EarlyZygote(settings.lane_memory_bytes)
                 self._embedded = _embed(workers)
             with _signals_held():
                 self._client = Client(self._embedded or scheduler, set_as_default=False)
-            self._client.register_plugin(_LanesPlugin(settings))
+            address = self._early.address if self._early is not None else None
+            self._client.register_plugin(_LanesPlugin(settings, address))
         except (OSError, TimeoutError, ValueError, RuntimeError, FarmError) as error:
             self.close()
             where = scheduler or "an embedded cluster"
@@ -204,6 +209,8 @@ class DaskCluster:
             if part is not None:
                 with contextlib.suppress(OSError, TimeoutError, RuntimeError):
                     part.close(timeout=10)
+        if self._early is not None:
+            self._early.close()
 
 
 @contextlib.contextmanager
@@ -241,13 +248,14 @@ class _LanesPlugin(WorkerPlugin):
     name = "farm-lanes"
     idempotent = True
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, zygote_address: str | None) -> None:
         self._settings = settings
+        self._zygote_address = zygote_address
 
     async def setup(self, worker: Any) -> None:
         """Runs on each worker, also on those that join or restart later."""
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, _start, self._settings)
+        await loop.run_in_executor(None, _start, self._settings, self._zygote_address)
         await worker.set_resources(**{_SLOT: _SHARDS_AT_ONCE})
 
     def teardown(self, worker: Any) -> None:
@@ -263,10 +271,10 @@ async def _identity(client: Any) -> Any:
     return await client.scheduler.identity(n_workers=-1)
 
 
-def _start(settings: Settings) -> None:
+def _start(settings: Settings, zygote_address: str | None) -> None:
     global _worker
     with _lock:
-        _worker = _worker or Worker(settings)
+        _worker = _worker or Worker(settings, zygote_address=zygote_address)
 
 
 def _stop() -> None:

@@ -4,8 +4,9 @@
 imports what runs inside a lane.
 """
 
+from farm.isolation.handover import EarlyZygote
 from farm.isolation.lane import Lane, Reply, request_of
 from farm.isolation.made import Made, made_of
 from farm.isolation.pool import LanePool
 
-__all__ = ["Lane", "LanePool", "Made", "Reply", "made_of", "request_of"]
+__all__ = ["EarlyZygote", "Lane", "LanePool", "Made", "Reply", "made_of", "request_of"]

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -19,13 +18,11 @@ from farm.errors import (
     error_from,
 )
 from farm.isolation import wire
+from farm.range_file import ReadAt
 from farm.settings import Limits
 from farm.spec import Entry
 
-ReadAt = Callable[[int, int], bytes]
-
 _EXIT_SECONDS = 5.0
-_MAX_READ_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +78,20 @@ class Lane:
         request: dict[str, Any],
         *,
         fd: int | None = None,
+        head: bytes = b"",
         read_at: ReadAt | None = None,
         timeout_seconds: float,
     ) -> Reply:
         """Lets the lane work on one request and returns its answer.
 
-        The lane reads the source from `fd`, or asks for ranges that `read_at(offset, length)`
-        fetches. Raises the FarmError that the lane met, the one that `read_at` met, or a LaneError
+        The lane reads the source from `fd`, or is given its first bytes, `head`, and asks for ranges
+        beyond, which `read_at(offset, length)` fetches. Raises the FarmError that the lane met, the one that `read_at` met, or a LaneError
         where the lane did not survive; then the lane is gone and another must be leased.
         """
         deadline = time.monotonic() + timeout_seconds
         try:
-            wire.send(self._sock, request, fds=() if fd is None else (fd,), deadline=deadline)
+            fds = () if fd is None else (fd,)
+            wire.send(self._sock, request, payloads=(head,), fds=fds, deadline=deadline)
             reply = self._await(read_at, deadline)
         except TimeoutError:
             self.kill()
@@ -171,7 +170,7 @@ def _read(read_at: ReadAt | None, header: dict[str, Any]) -> bytes:
         or not isinstance(offset, int)
         or not isinstance(length, int)
         or offset < 0
-        or not 0 < length <= _MAX_READ_BYTES
+        or not 0 < length <= wire.MOST_READ_BYTES
     ):
         raise ValueError(f"read of {length!r} bytes at {offset!r}")
     return read_at(offset, length)

@@ -1,42 +1,46 @@
 """The worker's lanes: as many as may work at once, forked by its zygote, replaced when used up."""
 
 import contextlib
-import os
 import queue
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 
 from farm.errors import ClusterError, FarmError, LaneCrashError, LaneError
 from farm.isolation import wire
+from farm.isolation.handover import take_over
 from farm.isolation.lane import Lane
+from farm.isolation.process import start_zygote
 
 _START_SECONDS = 120.0
-# One thread each: lanes are the parallelism, and a thread pool would not survive the fork.
-_SINGLE_THREADED = dict.fromkeys(
-    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
-)
-# torch would look through all installed distributions for backends of devices.
-_QUICK = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
 
 
 class LanePool:
     """As many lanes as may work at once, made when needed and replaced when used up.
 
+    `zygote_address` is where an `EarlyZygote` may wait for a pool.
+
     Thread-safe. `close` ends all of them; they also end by themselves when this process dies.
     """
 
-    def __init__(self, *, lanes: int, lane_memory_bytes: int, lane_entries: int) -> None:
+    def __init__(
+        self,
+        *,
+        lanes: int,
+        lane_memory_bytes: int,
+        lane_entries: int,
+        zygote_address: str | None = None,
+    ) -> None:
         self.lanes = lanes
         self._lane_memory_bytes = lane_memory_bytes
         self._lane_entries = lane_entries
         self._turns = _Turns(lanes)
         self._lock = threading.Lock()
         self._idle: list[Lane] = []
-        self._zygote = _Zygote(lane_memory_bytes)
+        early = take_over(zygote_address) if zygote_address is not None else None
+        self._zygote = _Zygote(lane_memory_bytes, early)
 
     @contextlib.contextmanager
     def lease(self, *, alone: bool = False) -> Iterator[Lane]:
@@ -119,20 +123,13 @@ class _Turns:
 
 
 class _Zygote:
-    """The handle on one zygote process."""
+    """The handle on one zygote process, which is started unless it is there already."""
 
-    def __init__(self, lane_memory_bytes: int) -> None:
-        self._control, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-P", "-m", "farm.isolation"]
-            self._process = subprocess.Popen(
-                [*command, str(theirs.fileno()), str(lane_memory_bytes)],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                # An own session: a Ctrl-C at the terminal is the run's to answer, not the lanes'.
-                start_new_session=True,
-                env={**os.environ, **_SINGLE_THREADED, **_QUICK},
-            )
+    def __init__(self, lane_memory_bytes: int, control: socket.socket | None = None) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        if control is None:
+            self._process, control = start_zygote(lane_memory_bytes)
+        self._control = control
         self.is_alive = True
         self._fork_lock = threading.Lock()
         self._forked: queue.SimpleQueue[int | None] = queue.SimpleQueue()
@@ -147,9 +144,9 @@ class _Zygote:
             wire.receive(self._control, deadline=time.monotonic() + _START_SECONDS)
         except (EOFError, TimeoutError, ConnectionError) as error:
             self._control.close()
-            self._process.kill()
+            exit_code = _end(self._process)
             raise ClusterError(
-                f"the decoders' process did not start (exit code {self._process.wait()}): "
+                f"the decoders' process did not start (exit code {exit_code}): "
                 f"{type(error).__name__}; run `farm doctor` on this machine"
             ) from error
 
@@ -200,7 +197,14 @@ class _Zygote:
         self.is_alive = False
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_RDWR)
-        self._process.kill()
-        self._process.wait()
+        _end(self._process)
         self._listener.join()
         self._control.close()
+
+
+def _end(process: "subprocess.Popen[bytes] | None") -> int | None:
+    """The exit code of a process of ours; another one ends when it finds its socket closed."""
+    if process is None:
+        return None
+    process.kill()
+    return process.wait()

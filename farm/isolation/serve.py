@@ -1,9 +1,10 @@
 """What a lane does: takes one entry at a time, makes its pictures and answers with bytes."""
 
 import io
+import os
 import socket
 from dataclasses import asdict
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
@@ -11,11 +12,15 @@ from farm import pipeline
 from farm.engines import Source
 from farm.errors import FarmError, InternalError, LaneMemoryError, SourceError
 from farm.isolation import wire
+from farm.isolation.wire import MOST_READ_BYTES
 from farm.range_file import RangeFile
 from farm.settings import Limits
+from farm.sniff import HEAD_BYTES
 from farm.spec import Entry
 
-_READ_BYTES = 256 << 10
+# What little reads, such as those of Pillow's parsers, are made of. More would be read in vain by
+# those that hop about, and longer reads go past it anyway.
+_BUFFER_BYTES = 64 << 10
 
 
 def warm_up() -> None:
@@ -37,8 +42,10 @@ def serve(sock: socket.socket) -> None:
 
 def _answer(sock: socket.socket, request: wire.Message) -> tuple[dict[str, Any], list[bytes]]:
     try:
-        with _open(sock, request) as file, io.BufferedReader(file, _READ_BYTES) as buffered:
-            header, payloads = _work(request.header, buffered)
+        with _open(sock, request) as file, io.BufferedReader(file, _BUFFER_BYTES) as buffered:
+            header, size_bytes = request.header, request.header["size_bytes"]
+            source = Source(buffered, size_bytes, header["name"], file.head, file.read_at)
+            header, payloads = _work(header, source)
             return header | {"bytes_read": file.bytes_read}, payloads
     except FarmError as error:
         return _failure(error)
@@ -55,10 +62,9 @@ def _failure(error: FarmError) -> tuple[dict[str, Any], list[bytes]]:
 
 
 @torch.inference_mode()
-def _work(header: dict[str, Any], file: BinaryIO) -> tuple[dict[str, Any], list[bytes]]:
+def _work(header: dict[str, Any], source: Source) -> tuple[dict[str, Any], list[bytes]]:
     entry = Entry.model_validate(header["entry"])
     limits = Limits.model_validate(header["limits"])
-    source = Source(file, header["size_bytes"], header["name"])
     if header["op"] == "probe":
         info, plans = pipeline.probe(entry, header["row"], source, limits=limits)
         shown = [{k: v for k, v in asdict(plan).items() if k != "spec"} for plan in plans]
@@ -85,13 +91,16 @@ def _work(header: dict[str, Any], file: BinaryIO) -> tuple[dict[str, Any], list[
 def _open(sock: socket.socket, request: wire.Message) -> "_LocalFile | _BrokerFile":
     if request.fds:
         return _LocalFile(request.fds[0])
-    return _BrokerFile(sock, request.header["size_bytes"])
+    return _BrokerFile(sock, request.header["size_bytes"], head=request.payload)
 
 
 class _LocalFile(io.FileIO):
     """A local source, opened by the worker, that counts what is read of it."""
 
-    bytes_read = 0
+    def __init__(self, fd: int) -> None:
+        super().__init__(fd)
+        self.bytes_read = 0
+        self.head = self.read_at(0, HEAD_BYTES)
 
     def readinto(self, buffer: Any) -> int | None:
         count = super().readinto(buffer)
@@ -103,17 +112,33 @@ class _LocalFile(io.FileIO):
         self.bytes_read += len(data)
         return data
 
+    def read_at(self, offset: int, length: int) -> bytes:
+        """The bytes at an offset, which need not be where the file is."""
+        data = os.pread(self.fileno(), length, offset)
+        self.bytes_read += len(data)
+        return data
+
 
 class _BrokerFile(RangeFile):
     """A remote source: each read is asked of the worker, which alone can reach a store."""
 
-    def __init__(self, sock: socket.socket, size_bytes: int) -> None:
-        super().__init__(self._ask, size_bytes)
+    def __init__(self, sock: socket.socket, size_bytes: int, *, head: bytes) -> None:
+        super().__init__(self.read_at, size_bytes, head=head)
+        self.bytes_read = len(head)
+        self.head = head
         self._sock = sock
+        self._size_bytes = size_bytes
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """The bytes at an offset, in one request unless they are very many."""
+        end = min(offset + length, self._size_bytes)
+        steps = range(offset, end, MOST_READ_BYTES)
+        return b"".join(self._ask(at, min(MOST_READ_BYTES, end - at)) for at in steps)
 
     def _ask(self, offset: int, length: int) -> bytes:
         wire.send(self._sock, {"op": "read", "offset": offset, "length": length})
         answer = wire.receive(self._sock)
         if "error" in answer.header:
             raise SourceError(answer.header["error"])
+        self.bytes_read += len(answer.payload)
         return answer.payload

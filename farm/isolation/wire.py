@@ -15,6 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+MOST_READ_BYTES = 64 << 20
+"""The longest range of a source that a lane may ask for at once."""
+
 _PREFIX = struct.Struct("!IQ")
 _TIMEVAL = struct.Struct("@ll")
 _MAX_HEADER_BYTES = 16 << 20

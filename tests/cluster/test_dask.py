@@ -103,6 +103,20 @@ def test_the_shard_of_a_worker_that_is_killed_has_an_outcome_all_the_same(cluste
     wait_until(lambda: cluster.slots() == WORKERS, seconds=60)
 
 
+def test_the_next_shard_begins_while_the_last_entry_of_one_is_made(tmp_path):
+    """On a worker of one thread, too."""
+    slow, quick = plan_shards(tmp_path, [{"sleep": 3.0}, {}], shard_entries=1)
+    cluster = DaskCluster(SETTINGS.model_copy(update={"lanes": 2}), workers=1)
+    try:
+        for ref in (slow, quick):
+            cluster.submit(ref, 1, is_final=False)
+        first, second = next_outcomes(cluster, 2, seconds=60)
+    finally:
+        cluster.close()
+    assert (first.ref, second.ref) == (quick, slow)
+    assert {first.kind, second.kind} == {OutcomeKind.COMMITTED}
+
+
 def test_a_scheduler_that_does_not_answer_is_named():
     patience = dask.config.set({"distributed.comm.timeouts.connect": "1 s"})
     with patience, pytest.raises(ClusterError, match=r"tcp://127\.0\.0\.1:9 cannot be used"):
