@@ -65,7 +65,7 @@ class Result:
 
 def warm_up() -> None:
     """Loads what nearly every entry needs, so that lanes forked later share it."""
-    for name in ("turbojpeg", "pillow", "pyav"):
+    for name in ("turbojpeg", "fastpng", "fastwebp", "pillow", "pyav"):
         with suppress(EngineUnavailableError):
             engines.load(name)
     picture = torch.zeros((1, 8, 8, 3), dtype=torch.uint8)

@@ -105,6 +105,18 @@ _ENGINES = {
         "pip install 'simplejpeg>=1.8'",
         formats=frozenset({"jpeg"}),
     ),
+    "fastpng": _Entry(
+        "farm.engines.fastpng:FastPngEngine",
+        _IMAGE,
+        "pip install 'isal>=1.7' 'av>=16'",
+        formats=frozenset({"png"}),
+    ),
+    "fastwebp": _Entry(
+        "farm.engines.fastwebp:FastWebpEngine",
+        _IMAGE,
+        "pip install 'av>=16'",
+        formats=frozenset({"webp"}),
+    ),
     "pillow": _Entry("farm.engines.pillow:PillowEngine", _IMAGE, "pip install 'pillow>=12'"),
     "pyav": _Entry("farm.engines.pyav:PyAVEngine", _VIDEO, "pip install 'av>=16'"),
     "decord": _Entry(

@@ -23,6 +23,8 @@ def to_srgb(picture: Image.Image) -> tuple[Tensor, bool]:
     The second value is False where the picture has a colour profile that had to be ignored.
     """
     profile = picture.info.get("icc_profile")
+    if picture.mode in ("RGB", "RGBA") and not profile and "transparency" not in picture.info:
+        return without_opaque_alpha(_to_tensor(picture)), True
     color, alpha = _split(picture)
     honoured = True
     if color.mode == "LAB":
@@ -33,6 +35,13 @@ def to_srgb(picture: Image.Image) -> tuple[Tensor, bool]:
     if alpha is not None and alpha.getextrema() != (255, 255):
         color.putalpha(alpha)
     return _to_tensor(color), honoured
+
+
+def without_opaque_alpha(plane: Tensor) -> Tensor:
+    """The picture [H, W, C] without a fourth channel that says nothing."""
+    if plane.shape[2] == 4 and int(plane[..., 3].min()) == 255:
+        return plane[..., :3].contiguous()
+    return plane
 
 
 def is_srgb(profile: bytes) -> bool:

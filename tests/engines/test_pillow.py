@@ -437,7 +437,7 @@ def test_notes():
 
 class TestRegistry:
     def test_candidates(self):
-        assert candidates(MediaFormat(MediaKind.IMAGE, "png")) == ("pillow",)
+        assert candidates(MediaFormat(MediaKind.IMAGE, "png")) == ("fastpng", "pillow")
         assert candidates(MediaFormat(MediaKind.IMAGE, "jpeg")) == ("turbojpeg", "pillow")
         assert candidates(MediaFormat(MediaKind.VIDEO, "mp4")) == ("pyav", "decord")
         assert candidates(MediaFormat(MediaKind.VIDEO, "synthetic")) == ("synthetic",)
@@ -447,7 +447,7 @@ class TestRegistry:
 
     def test_unknown_name(self):
         with pytest.raises(
-            InvalidEntryError, match=r"turbojpeg, pillow, pyav, .*; received 'nvdec'"
+            InvalidEntryError, match=r"turbojpeg, fastpng, fastwebp, pillow, .*; received 'nvdec'"
         ):
             load("nvdec")
 

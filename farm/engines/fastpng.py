@@ -1,0 +1,86 @@
+"""Decodes plain PNGs with ISA-L and FFmpeg, in half of Pillow's time; the rest is Pillow's."""
+
+from functools import partial
+from typing import ClassVar
+
+import isal
+from PIL import Image
+from torch import Tensor
+
+from farm.engines import PassedOnError, Source
+from farm.engines.pillow_errors import too_large, translated
+from farm.engines.png_chunks import MOST_HEADER_BYTES, PngHeader, image_data, parse_header
+from farm.engines.png_rows import decode_rows
+from farm.engines.prefix import Prefix
+from farm.engines.srgb import to_srgb, without_opaque_alpha
+from farm.engines.still import OddError, Planes, StillDecoder, passed_on
+from farm.geometry import Size
+from farm.media import MediaFormat, MediaKind
+from farm.settings import Limits
+from farm.spec import Fidelity
+
+_MOST_BYTES = 256 << 20  # all of a file is held in memory
+_HEAD_BYTES = 16 << 10
+
+
+class FastPngEngine:
+    """RGB and RGBA of 8 bits, neither interlaced nor animated, without tags of a camera."""
+
+    name: ClassVar[str] = "fastpng"
+    kinds: ClassVar[frozenset[MediaKind]] = frozenset({MediaKind.IMAGE})
+    device: ClassVar[str] = "cpu"
+
+    @property
+    def version(self) -> str:
+        """The version of the binding to ISA-L."""
+        return isal.__version__
+
+    def open(self, source: Source, *, media_format: MediaFormat, limits: Limits) -> StillDecoder:
+        """Reads the header; raises PassedOnError for all but plain files."""
+        if media_format.name != "png":
+            raise PassedOnError(
+                f"{source.name}: is {media_format.name}; engine {self.name} decodes png only"
+            )
+        if source.size_bytes > _MOST_BYTES:
+            raise passed_on(source, OddError(f"has {source.size_bytes} bytes"))
+        try:
+            data = Prefix(source)
+            header = _read_header(data)
+        except OddError as error:
+            raise passed_on(source, error) from error
+        except OSError as error:
+            raise translated(error, source, format_name="png", limits=limits) from error
+        pixels = header.size.width * header.size.height
+        if pixels > limits.image_pixels:
+            size = f"{header.size.width} x {header.size.height} pixels"
+            raise too_large(source, size, limits=limits)
+        decode = partial(_decode, data, header)
+        return StillDecoder(
+            source, format_name="png", size=header.size, decode=decode, limits=limits
+        )
+
+
+def _read_header(data: Prefix) -> PngHeader:
+    count = _HEAD_BYTES
+    while (header := parse_header(data.first(count))) is None:
+        if data.is_all or count > MOST_HEADER_BYTES:
+            raise OddError("has no image data")
+        count *= 4
+    return header
+
+
+def _decode(data: Prefix, header: PngHeader, at_least: Size, fidelity: Fidelity) -> Planes:
+    plane = decode_rows(image_data(data.all()), header)
+    if header.profile is not None:
+        return Planes((_converted(plane, header.profile),))
+    return Planes((without_opaque_alpha(plane),))
+
+
+def _converted(plane: Tensor, profile: bytes) -> Tensor:
+    """The pixels in sRGB."""
+    picture = Image.fromarray(plane.numpy())
+    picture.info["icc_profile"] = profile
+    converted, honoured = to_srgb(picture)
+    if not honoured:
+        raise OddError("has a profile of no use")
+    return converted
