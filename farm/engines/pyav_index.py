@@ -110,7 +110,6 @@ class IndexedReader:
         packet = cast(VideoPacket, av.Packet(cast("bytes", data)))
         packet.pts, packet.dts = int(samples.pts[number]), int(samples.dts[number])
         packet.duration = int(samples.duration[number])
-        packet.time_base = self.time_base
         packet.is_keyframe = bool(samples.is_sync[number])
         return packet
 

@@ -241,3 +241,23 @@ def test_damaged_files_end_the_same(demuxed):
         assert outcomes[0] == outcomes[1], cut
     with pytest.raises(NoVideoStreamError):
         open_clip(data.replace(b"vide", b"soun"))
+
+
+@pytest.mark.parametrize("name", ["h264", "h264 in fragments", "hevc"])
+def test_random_damage_gives_pictures_or_an_error(name):
+    data, generator = make(CLIPS[name]), np.random.default_rng(7)
+    header = data.index(b"moov")
+    targets = [Target(time, accuracy) for time in (0.5, 1.9) for accuracy in Accuracy]
+    pictures = 0
+    for _ in range(100):
+        damaged = bytearray(data)
+        for place in generator.integers(header, len(data), generator.integers(1, 6)):
+            damaged[place] = generator.integers(0, 256)
+        try:
+            decoder = open_clip(bytes(damaged))
+            batches = list(decoder.frames(targets, at_least=None))
+        except (MediaError, MemoryError):
+            continue
+        assert sorted(index for batch in batches for index in batch.answers[0]) == [0, 1, 2, 3]
+        pictures += 1
+    assert pictures
