@@ -13,7 +13,7 @@ from farm.settings import Limits
 from farm.spec import Entry, ThumbnailSpec
 from farm.template import entry_id, make_key, placeholders
 
-RECIPE_VERSION = 2
+RECIPE_VERSION = 3
 """Raised whenever the same entry would give other pixels or keys than before."""
 
 

@@ -131,8 +131,10 @@ def _repeated_fraction(picture: _Bytes) -> float:
     """How many of the pixels in every eighth row equal their left neighbour."""
     rows = picture[::8]
     differs = rows[:, 1:] != rows[:, :-1]
-    changed = np.logical_or.reduce([differs[..., each] for each in range(picture.shape[2])])
-    return 1.0 - float(np.count_nonzero(changed)) / max(1, changed.size)
+    changed: NDArray[np.bool_] = np.logical_or.reduce(
+        [differs[..., each] for each in range(picture.shape[2])]
+    )
+    return 1 - np.count_nonzero(changed) / max(1, changed.size)
 
 
 def _is_gray(picture: _Bytes) -> bool:
