@@ -11,9 +11,9 @@ from av.video.frame import VideoFrame
 
 from farm.engines.pyav_decode import ticks_of
 from farm.engines.pyav_group import Moment
-from farm.engines.pyav_pick import MOST_KEYS_BACK, Pick, key_before, no_frame
+from farm.engines.pyav_pick import MOST_KEYS_BACK, Pick, key_before, no_frame, planned_frames
 from farm.engines.pyav_read import DemuxingReader
-from farm.engines.pyav_reader import Group, Key, Reader
+from farm.engines.pyav_reader import Key, Reader
 
 
 def sure_exact_frames(reader: Reader, moments: Sequence[Moment]) -> Iterator[Pick]:
@@ -23,7 +23,7 @@ def sure_exact_frames(reader: Reader, moments: Sequence[Moment]) -> Iterator[Pic
         group = reader.group_at(rest)
         if group is None:
             return
-        yield from _planned(reader, group)
+        yield from planned_frames(reader, group)
         rest = rest[group.plan.moments :]
 
 
@@ -34,25 +34,6 @@ def exact_frames(reader: DemuxingReader, moments: Sequence[Moment]) -> Iterator[
         found.update(pick.targets)
         yield pick
     yield from _played(reader, [moment for moment in moments if moment.target not in found])
-
-
-def _planned(reader: Reader, group: Group) -> Iterator[Pick]:
-    """The frames of a plan that come out whole."""
-    decoding, plan, found = reader.decoding, group.plan, set[int]()
-    count = plan.stop - plan.start
-    last = group.packets[count - 1].pts
-    packets = group.packets[: count + decoding.has_lone_fields]
-    for frame in decoding.play_wanted(packets, plan.wanted.keys()):
-        targets = plan.wanted.get(ticks_of(frame))
-        if targets is None or frame.is_corrupt or not found.isdisjoint(targets):
-            continue
-        if frame.interlaced_frame and frame.pts == last and not decoding.has_lone_fields:
-            # In H.264 the other field may have a packet of its own, behind the last one fed.
-            decoding.has_lone_fields = decoding.codec == "h264"
-            if decoding.has_lone_fields:
-                continue
-        found.update(targets)
-        yield Pick(frame, targets)
 
 
 def _played(reader: DemuxingReader, moments: Sequence[Moment]) -> Iterator[Pick]:

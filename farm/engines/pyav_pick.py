@@ -1,9 +1,9 @@
 """Choosing frames: the keyframe at or before a time, and no other.
 
-A keyframe is decoded from its one packet. That is an attempt, whose result is checked. It fails for
-a keyframe before an edit's start, for H.264 that refreshes its picture bit by bit, and for streams
-cut in the middle. Then packets are fed one by one from there until the first good picture, and if
-none comes the keyframe before is tried.
+A keyframe is decoded from its one packet. That is an attempt, whose result is checked. For a
+keyframe before an edit's start, the first picture shown behind it is decoded instead. For H.264 that
+refreshes its picture bit by bit, and for streams cut in the middle, packets are fed one by one from
+there until the first good picture, and if none comes the keyframe before is tried.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from farm.engines.pyav_decode import VideoPacket, ticks_of
 from farm.engines.pyav_group import Moment
 from farm.engines.pyav_read import DemuxingReader
-from farm.engines.pyav_reader import Key, Reader
+from farm.engines.pyav_reader import Group, Key, Reader
 from farm.errors import CorruptError, MediaError, NoFrameError, TruncatedError
 
 MOST_KEYS_BACK = 8
@@ -43,12 +43,14 @@ def part_far(reader: Reader, moments: Sequence[Moment]) -> tuple[list[Moment], l
 
 
 def sure_key_frames(reader: Reader, moments: Sequence[Moment]) -> Iterator[Pick]:
-    """The keyframe at or before each of ascending moments, but only where one packet gives it."""
+    """The keyframe at or before each of ascending moments, but only where it is sure."""
     for key, targets in _by_key(reader, moments):
-        frame = _alone(reader, key)
-        if frame is not None and not frame.is_corrupt:
-            reader.decoding.counts["keyframes"] += 1
-            yield Pick(frame, targets)
+        for attempt in (_alone, _behind_hidden):
+            frame = attempt(reader, key)
+            if frame is not None and not frame.is_corrupt:
+                reader.decoding.counts["keyframes"] += 1
+                yield Pick(frame, targets)
+                break
 
 
 def key_frames(reader: DemuxingReader, moments: Sequence[Moment]) -> Iterator[Pick]:
@@ -82,7 +84,7 @@ def _differ(one: Key | None, other: Key | None) -> bool:
 def _keyed(reader: DemuxingReader, key: Key | None, targets: tuple[int, ...]) -> Pick:
     damaged: VideoFrame | None = None
     for _ in range(MOST_KEYS_BACK):
-        for attempt in (_alone, _among):
+        for attempt in (_alone, _behind_hidden, _among):
             frame = attempt(reader, key)
             if frame is not None and not frame.is_corrupt:
                 reader.decoding.counts["keyframes"] += 1
@@ -112,6 +114,34 @@ def _alone(reader: Reader, key: Key | None) -> VideoFrame | None:
     if frames and frames[0].interlaced_frame:
         frames = list(reader.decoding.play(islice(reader.packets_from(key), 2)))
     return next((frame for frame in frames if frame.pts in (None, key.ticks)), None)
+
+
+def _behind_hidden(reader: Reader, key: Key | None) -> VideoFrame | None:
+    """The first picture shown after a keyframe that is not, as where an edit begins behind it."""
+    if key is None or key.is_whole:
+        return None
+    group = reader.group_at([Moment(key.ticks, 0)])
+    picks = planned_frames(reader, group) if group is not None else iter(())
+    return next((pick.frame for pick in picks), None)
+
+
+def planned_frames(reader: Reader, group: Group) -> Iterator[Pick]:
+    """The frames of a plan that come out whole."""
+    decoding, plan, found = reader.decoding, group.plan, set[int]()
+    count = plan.stop - plan.start
+    last = group.packets[count - 1].pts
+    packets = group.packets[: count + decoding.has_lone_fields]
+    for frame in decoding.play_wanted(packets, plan.wanted.keys()):
+        targets = plan.wanted.get(ticks_of(frame))
+        if targets is None or frame.is_corrupt or not found.isdisjoint(targets):
+            continue
+        if frame.interlaced_frame and frame.pts == last and not decoding.has_lone_fields:
+            # In H.264 the other field may have a packet of its own, behind the last one fed.
+            decoding.has_lone_fields = decoding.codec == "h264"
+            if decoding.has_lone_fields:
+                continue
+        found.update(targets)
+        yield Pick(frame, targets)
 
 
 def _among(reader: DemuxingReader, key: Key | None) -> VideoFrame | None:
