@@ -17,12 +17,15 @@ from benchmarks.table import long_tables, short_table
 from benchmarks.video import all_videos
 
 _QUICK = Effort(seconds=0.4, rounds=1)
-_FULL = Effort(seconds=2.0, rounds=5)
+_FULL = Effort(seconds=1.5, rounds=3)
 
 
 def main() -> None:
     """Parses the command line and does what it says."""
-    options = _parser().parse_args()
+    parser = _parser()
+    options = parser.parse_args()
+    if options.write and options.quick:
+        parser.error("expected --write without --quick: documents take full measurements only")
     cases = tuple(
         case
         for case in all_cases(is_quick=options.quick)
@@ -69,16 +72,20 @@ def _measure(cases: tuple[Case, ...], options: argparse.Namespace) -> Result:
     videos = all_videos(is_quick=options.quick)
     cells = []
     with Contest(corpus_folder(is_quick=options.quick), videos, effort, _say) as contest:
-        for number, case in enumerate(cases, 1):
-            _say(f"{number}/{len(cases)} {case.title}")
-            cells += contest.run(case)
+        try:
+            for number, case in enumerate(cases, 1):
+                _say(f"{number}/{len(cases)} {case.title}")
+                cells += contest.run(case)
+        except KeyboardInterrupt:
+            _say("stopped: what was measured is kept")
         machine = machine_facts() | {"rounds": effort.rounds, "is_quick": bool(options.quick)}
         return Result(machine, contest.versions, keyed(cells))
 
 
 def _result_path(result: Result, *, is_tracked: bool) -> Path:
     folder = ROOT / "benchmarks" / "results" if is_tracked else bench_folder() / "results"
-    return folder / f"cpu-{result.machine['cores']}cores.json"
+    suffix = "-quick" if result.machine["is_quick"] else ""
+    return folder / f"cpu-{result.machine['cores']}cores{suffix}.json"
 
 
 def _show(result: Result, options: argparse.Namespace, path: Path) -> None:

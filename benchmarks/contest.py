@@ -1,6 +1,6 @@
 """Lets the contestants take turns, case by case and round by round."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +16,33 @@ from farm.machine import usable_cores
 
 _Say = Callable[[str], None]
 
+# Every lane has made some of each before anything counts.
+_WARM_UP_UNITS = 16
+_WARM_UP = (
+    Case("warm-up", "still", "2mp.jpg", Work.STILL, ()),
+    Case("warm-up", "video", "h264-1080p-2s.mp4", Work.KEYFRAME, ()),
+    Case("warm-up", "exact", "h264-1080p-2s.mp4", Work.EXACT, ()),
+)
+
+_PRODUCT_FACTOR = 2.5
+_GOOD_TRIAL_FRACTION = 0.25
+_MOST_TRIAL_FACTOR = 16
+_LONG_TRIAL_FACTOR = 1.5
+
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long is measured: the working time of one sample, and how many rounds."""
+    """How long is measured: the working time of one sample, about, and how many rounds.
+
+    The product gets more of it, since its samples begin with empty lanes.
+    """
 
     seconds: float
     rounds: int
+
+    def seconds_for(self, contestant: str) -> float:
+        """The working time of a contestant's samples."""
+        return self.seconds * (_PRODUCT_FACTOR if contestant == Product.name else 1.0)
 
 
 @dataclass(slots=True)
@@ -54,15 +74,18 @@ class Contest:
     def __init__(self, folder: Path, videos: Sequence[Video], effort: Effort, say: _Say) -> None:
         self._folder = folder
         self._durations = {video.name: float(video.seconds) for video in videos}
-        self._effort = effort
+        self.effort = effort
         self._say = say
-        self._cores = usable_cores()
+        self.cores = usable_cores()
         self._stack = ExitStack()
         self._peers: dict[str, PeerProcess] = {}
 
     def __enter__(self) -> "Contest":
-        self._product = self._stack.enter_context(Product(self._cores))
+        self._product = self._stack.enter_context(Product(self.cores))
         self._traffic = self._stack.enter_context(serving(self._folder))
+        for case in _WARM_UP:
+            source = str(self._folder / case.file)
+            self._product.measure(case, source, (), _WARM_UP_UNITS * self.cores)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -80,7 +103,7 @@ class Contest:
         """The cells of one case, product first."""
         contestants: list[Contestant] = [self._product, *map(self._peer, case.peers)]
         turns = [_Turn(self, one, case) for one in contestants]
-        for number in range(self._effort.rounds):
+        for number in range(self.effort.rounds):
             # Whoever comes first in one round does not in the next.
             for turn in [*turns[number % len(turns) :], *turns[: number % len(turns)]]:
                 turn.take()
@@ -95,13 +118,6 @@ class Contest:
             return _measure_remote(contestant, case, moments, self._traffic)
         return contestant.measure(case, str(self._folder / case.file), moments, units)
 
-    def units_for(self, sample: Sample | None, case: Case) -> int:
-        """How many units fill the time of a sample; full turns for every core."""
-        if sample is None or case.work is Work.REMOTE:
-            return self._cores
-        wanted = self._effort.seconds / (sample.seconds_each * case.count)
-        return max(1, round(wanted / self._cores)) * self._cores
-
     def least_bytes(self, case: Case) -> int | None:
         """What must be read of a remote file."""
         if case.work is not Work.REMOTE:
@@ -109,12 +125,8 @@ class Contest:
         moment = moments_of(case, self._durations[case.file])[0]
         return least_bytes(self._folder / case.file, moment)
 
-    def is_long(self, sample: Sample) -> bool:
-        """Whether a trial took so long that warming up no longer matters."""
-        return sample.seconds >= 2 * self._effort.seconds
-
     def _peer(self, name: str) -> PeerProcess:
-        return self._peers.setdefault(name, PeerProcess(name, self._cores))
+        return self._peers.setdefault(name, PeerProcess(name, self.cores))
 
 
 class _Turn:
@@ -125,6 +137,7 @@ class _Turn:
         self._contest = contest
         self._contestant = contestant
         self._case = case
+        self._seconds = contest.effort.seconds_for(contestant.name)
         self._units = 0
 
     def take(self) -> None:
@@ -132,25 +145,33 @@ class _Turn:
         if self.cell.error is not None:
             return
         try:
-            for sample in self._samples():
-                self.cell.samples.append(sample)
+            self.cell.samples.append(self._first() if not self._units else self._measure())
         except ContestantError as error:
             self.cell.error = str(error)
 
-    def _samples(self) -> Iterator[Sample]:
-        if self._units:
-            yield self._contest.measure(self._contestant, self._case, self._units)
-            return
-        units = self._contest.units_for(None, self._case)
-        sample = self._contest.measure(self._contestant, self._case, units)
-        # A trial warms what is to be warm and tells how many are needed; a short one tells little.
-        for most in (8 * units, 512 * units):
-            if self._contest.is_long(sample):
-                break
-            units = min(self._contest.units_for(sample, self._case), most)
-            sample = self._contest.measure(self._contestant, self._case, units)
-        self._units = units
-        yield sample
+    def _measure(self) -> Sample:
+        return self._contest.measure(self._contestant, self._case, self._units)
+
+    def _first(self) -> Sample:
+        """Trials warm what is to be warm and tell how many units a sample needs."""
+        self._units = self._contest.cores
+        sample = self._measure()
+        if sample.seconds < _GOOD_TRIAL_FRACTION * self._seconds:
+            self._units = min(self._units_by(sample), _MOST_TRIAL_FACTOR * self._units)
+            sample = self._measure()
+        # After so long a trial, warming up no longer matters.
+        if sample.seconds > _LONG_TRIAL_FACTOR * self._seconds:
+            return sample
+        self._units = self._units_by(sample)
+        return self._measure()
+
+    def _units_by(self, sample: Sample) -> int:
+        """How many units fill the time; full turns for every core."""
+        cores = self._contest.cores
+        if self._case.work is Work.REMOTE:
+            return cores
+        wanted = self._seconds / (sample.seconds_each * self._case.count)
+        return max(1, round(wanted / cores)) * cores
 
     def describe(self) -> str:
         """One line for a person who waits."""

@@ -9,7 +9,7 @@ class Sample:
     """What some pictures cost: all numbers are totals over `pictures`.
 
     `seconds` is the working time on the wall, without imports and start. `memory_bytes` is the
-    resident peak of a peer and its largest child, or the proportional share of the product's
+    resident peak of a peer's largest process, or the proportional share of all the product's
     processes. `command_seconds` is the whole `farm run`. None where nobody can tell.
     """
 
