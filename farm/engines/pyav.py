@@ -105,7 +105,8 @@ class PyAVDecoder:
         """
         with explained(self._source.name):
             left = dict(enumerate(targets))
-            if self._indexed is not None:
+            # Not after libavformat: it counts on the file to stand where it left it.
+            if self._indexed is not None and self._demuxing is None:
                 yield from self._attempt(self._indexed, left)
             if left:
                 yield from self._insist(self._demuxing or self._demux(), left)

@@ -1,7 +1,7 @@
 """Choosing frames: the keyframe at or before a time, and no other.
 
-A keyframe is decoded from its one packet. That is an attempt, whose result is checked. For a
-keyframe before an edit's start, the first picture shown behind it is decoded instead. For H.264 that
+A keyframe is decoded from its one packet. That is an attempt, whose result is checked. For one
+before an edit's start, the first picture shown behind it is decoded instead. For H.264 that
 refreshes its picture bit by bit, and for streams cut in the middle, packets are fed one by one from
 there until the first good picture, and if none comes the keyframe before is tried.
 """
