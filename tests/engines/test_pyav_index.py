@@ -187,8 +187,8 @@ def test_what_the_index_cannot_do_libavformat_does(demuxed):
     assert [batch.answers for batch in batches] == [((0,),), ((1,),)]
     assert number_of(batches[0]) == 10
     assert decoder.notes["open"] == "fast"
-    again = list(decoder.frames(targets, at_least=None))
-    assert [batch.pts_seconds for batch in again] == [batch.pts_seconds for batch in batches]
+    for batch in decoder.frames(targets, at_least=None):
+        assert number_of(batch) == 10
     (expected, *_) = demuxed(bytes(data)).frames(targets[1:], at_least=None)
     assert batches[1].planes[0].equal(expected.planes[0])
 
