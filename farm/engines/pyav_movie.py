@@ -22,7 +22,7 @@ _CODECS = {
     "vp09": "vp9",
 }
 # Of the object types that an `mp4v` may have (ISO/IEC 14496-1, table 5).
-_MPEG4_VISUAL = 0x20
+_MP4V_CODECS = {0x20: "mpeg4", 0x6A: "mpeg1video"} | dict.fromkeys(range(0x60, 0x66), "mpeg2video")
 _FORMATS = frozenset(("mov", "mp4"))
 
 
@@ -80,8 +80,8 @@ def _decoder_of(track: Track) -> str:
     if len(track.entries) != 1:
         raise NotIndexedError("not one description of the samples")
     (entry,) = track.entries
-    is_mpeg4 = entry.fourcc == "mp4v" and entry.object_type == _MPEG4_VISUAL
-    decoder = "mpeg4" if is_mpeg4 else _CODECS.get(entry.fourcc)
+    is_mpeg = entry.fourcc == "mp4v"
+    decoder = _MP4V_CODECS.get(entry.object_type) if is_mpeg else _CODECS.get(entry.fourcc)
     if decoder is None or decoder not in av.codecs_available:
         raise NotIndexedError(f"samples of the kind {entry.fourcc!r}")
     if entry.hdr.mastering or entry.hdr.light_level or entry.dolby_vision is not None:
