@@ -51,6 +51,9 @@ _CONFIG = {
     "distributed.comm.timeouts.connect": "60 s",
     "distributed.comm.timeouts.tcp": "60 s",
     "distributed.comm.retry.count": 3,
+    # Lanes do the work: what looking at threads and loops every 10 ms costs, they can use.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "500 ms",
     "distributed.admin.log-format": "%(levelname)s %(name)s: %(message)s",
 }
 
