@@ -125,6 +125,10 @@ class Contest:
         moment = moments_of(case, self._durations[case.file])[0]
         return least_bytes(self._folder / case.file, moment)
 
+    def without_folder(self, text: str) -> str:
+        """A message without the folder that this machine keeps its files in."""
+        return text.replace(f"{self._folder}/", "")
+
     def _peer(self, name: str) -> PeerProcess:
         return self._peers.setdefault(name, PeerProcess(name, self.cores))
 
@@ -147,7 +151,7 @@ class _Turn:
         try:
             self.cell.samples.append(self._first() if not self._units else self._measure())
         except ContestantError as error:
-            self.cell.error = str(error)
+            self.cell.error = self._contest.without_folder(str(error))
 
     def _measure(self) -> Sample:
         return self._contest.measure(self._contestant, self._case, self._units)

@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks import peers
 from benchmarks.peers import Peer, Request
 from benchmarks.peers.pool import measure
+from benchmarks.sample import ContestantError
 
 
 def main(name: str) -> None:
@@ -32,6 +33,8 @@ def _answer(peer: Peer, fields: dict[str, Any]) -> dict[str, Any]:
     request = Request(**fields | {"moments": tuple(fields["moments"])})
     try:
         return measure(peer, request).to_json()
+    except ContestantError as error:
+        return {"error": str(error)}
     except Exception as error:  # noqa: BLE001 - whatever a peer raises is its result
         return {"error": f"{type(error).__name__}: {error}"[:300]}
 

@@ -6,6 +6,9 @@ from PIL import Image
 
 from benchmarks.peers import Request
 
+# Its plug-ins are imported here, not once in every forked process.
+Image.init()
+
 
 def fitted(width: int, height: int, request: Request) -> tuple[int, int]:
     """The size of a picture inside the asked box, even for codecs."""

@@ -31,9 +31,6 @@ def pillow_draft() -> Peer:
 
     from benchmarks.peers.picture import encoded
 
-    # The plug-ins are imported here, not once in every process.
-    Image.init()
-
     def unit(request: Request, _: int) -> Done:
         with Image.open(request.source) as picture:
             picture.thumbnail((request.width, request.height))
