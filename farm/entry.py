@@ -77,13 +77,14 @@ class EntryWork:
                 reply = lane.call(
                     request,
                     fd=source.fd,
+                    head=source.head,
                     read_at=source.read_at,
                     timeout_seconds=entry.timeout_seconds,
                 )
                 made = made_of(reply, keys)
             answered = time.perf_counter()
-            # Of a local file only the lane knows; a remote one is read in larger blocks than asked.
-            bytes_read = made.bytes_read if source.fd is not None else source.bytes_read
+            # Of a local file only the lane knows.
+            bytes_read = source.bytes_read if source.requests else made.bytes_read
             requests = source.requests
         artifacts = _store(entry, keys, made, reply.payload)
         own_timings = {

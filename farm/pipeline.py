@@ -130,8 +130,7 @@ class _Work:
 
     @classmethod
     def begin(cls, entry: Entry, row: int, source: Source, limits: Limits) -> "_Work":
-        source.file.seek(0)
-        media_format = sniff(source.file.read(HEAD_BYTES), name=source.name)
+        media_format = sniff(source.read_at(0, HEAD_BYTES), name=source.name)
         agrees = entry.input_format is None or media_format.is_called(entry.input_format)
         return cls(entry, row, source, limits, media_format, () if agrees else (FORMAT_MISMATCH,))
 

@@ -5,18 +5,31 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+ReadAt = Callable[[int, int], bytes]
+"""Gives `length` bytes from `offset`, fewer only at the end."""
+
+WINDOW_BYTES = 128 << 10
+MOST_WINDOWS = 8
+KEPT_BYTES = 16 << 20
+
 
 class RangeFile(io.RawIOBase):
-    """A read-only file of `size` bytes, each read one call of `read_at(offset, length)`.
+    """A read-only file of `size` bytes for a reader that hops about, by few calls of `read_at`.
 
-    `bytes_read` counts what was handed out.
+    Each call brings a window, which doubles while the reader goes straight on, up to
+    `MOST_WINDOWS`; the windows used last are kept. `head` are the file's first bytes, where they
+    are known already.
     """
 
-    def __init__(self, read_at: Callable[[int, int], bytes], size: int) -> None:
-        self.bytes_read = 0
-        self._read_at = read_at
+    def __init__(
+        self, read_at: ReadAt, size: int, *, head: bytes = b"", window_bytes: int = WINDOW_BYTES
+    ) -> None:
+        self._fetch = read_at
         self._size = size
         self._offset = 0
+        self._window_bytes = self._ahead_bytes = window_bytes
+        self._reached = -1
+        self._windows = {0: head} if head else {}  # by where they start, the one used last at last
 
     def readable(self) -> bool:
         """Always."""
@@ -39,13 +52,41 @@ class RangeFile(io.RawIOBase):
         return self._offset
 
     def readinto(self, buffer: Any) -> int:
-        """Fills the buffer; 0 at the end."""
+        """Fills the buffer as far as one window goes; 0 at the end."""
         view = memoryview(buffer).cast("B")
         length = min(len(view), self._size - self._offset)
         if length <= 0:
             return 0
-        data = self._read_at(self._offset, length)
-        view[: len(data)] = data
-        self._offset += len(data)
-        self.bytes_read += len(data)
-        return len(data)
+        found = self._kept() or self._read(length)
+        found = found[:length]
+        view[: len(found)] = found
+        self._offset += len(found)
+        return len(found)
+
+    def _kept(self) -> memoryview | None:
+        """What a kept window has from the present place on."""
+        for start, data in self._windows.items():
+            if start <= self._offset < start + len(data):
+                self._windows[start] = self._windows.pop(start)
+                return memoryview(data)[self._offset - start :]
+        return None
+
+    def _read(self, length: int) -> memoryview:
+        """A new window, of that length at least where no kept one follows."""
+        ahead = 2 * self._ahead_bytes if self._offset == self._reached else self._window_bytes
+        self._ahead_bytes = min(ahead, MOST_WINDOWS * self._window_bytes)
+        known = min((at for at in self._windows if at > self._offset), default=self._size)
+        end = min(self._offset + max(length, self._ahead_bytes), known, self._size)
+        data = self._fetch(self._offset, end - self._offset)
+        self._reached = self._offset + len(data)
+        self._windows[self._offset] = data
+        while sum(map(len, self._windows.values())) > KEPT_BYTES:
+            del self._windows[next(iter(self._windows))]
+        return memoryview(data)
+
+
+def read_beyond(head: bytes, read_at: ReadAt, offset: int, length: int) -> bytes:
+    """What `read_at` gives, of which it is not asked what `head`, the first bytes, has."""
+    known = head[offset : offset + length]
+    rest = length - len(known)
+    return known + read_at(offset + len(known), rest) if rest else known

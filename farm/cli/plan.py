@@ -110,6 +110,7 @@ def _probed(job: "Job") -> Iterator[_Look]:
                 reply = lane.call(
                     request,
                     fd=source.fd,
+                    head=source.head,
                     read_at=source.read_at,
                     timeout_seconds=entry.timeout_seconds,
                 )

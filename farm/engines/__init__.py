@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, ClassVar, Protocol, cast
 
 from farm.errors import EngineUnavailableError, InvalidEntryError, UnsupportedFormatError
 from farm.media import MediaFormat, MediaInfo, MediaKind
+from farm.range_file import ReadAt, read_beyond
 from farm.sampling import Target
 from farm.settings import Limits
 from farm.spec import Fidelity
@@ -26,11 +27,28 @@ class PassedOnError(UnsupportedFormatError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One entry's bytes inside a lane: a seekable binary file, its size, its name for messages."""
+    """One entry's bytes inside a lane: a seekable binary file, its size, its name for messages.
+
+    `file` is for readers that hop about and go on from there: of a remote source it reads more than
+    it is asked for. `head` are the first bytes, where they are known already.
+    """
 
     file: BinaryIO
     size_bytes: int
     name: str
+    head: bytes = b""
+    ranges: ReadAt | None = None
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Exactly these bytes, fewer only at the end, by one read or one request beyond the head.
+
+        Where `file` stands afterwards is undefined.
+        """
+        return read_beyond(self.head, self.ranges or self._read_file, offset, length)
+
+    def _read_file(self, offset: int, length: int) -> bytes:
+        self.file.seek(offset)
+        return self.file.read(length)
 
 
 class Decoder(Protocol):

@@ -44,13 +44,12 @@ def open_movie(source: Source, *, media_format: MediaFormat, limits: Limits) -> 
     """
     if media_format.name not in _FORMATS:
         return None
-    read_at = _reader_of(source)
     try:
         index = open_index(
-            read_at,
+            source.read_at,
             source.size_bytes,
             name=source.name,
-            head=read_at(0, min(HEAD_BYTES, source.size_bytes)),
+            head=source.head or source.read_at(0, HEAD_BYTES),
         )
         track = _choose(index)
         decoder = _decoder_of(track)
@@ -61,15 +60,7 @@ def open_movie(source: Source, *, media_format: MediaFormat, limits: Limits) -> 
     except NotIndexedError:
         return None
     check_duration(info.duration_seconds, name=source.name, limits=limits)
-    return Movie(index, track, read_at, decoder, info)
-
-
-def _reader_of(source: Source) -> ReadAt:
-    def read_at(offset: int, length: int) -> bytes:
-        source.file.seek(offset)
-        return source.file.read(length)
-
-    return read_at
+    return Movie(index, track, source.read_at, decoder, info)
 
 
 def _decoder_of(track: Track) -> str:

@@ -121,7 +121,9 @@ def _open(source: Source, demuxer: str, options: dict[str, str], *, streams: int
     source.file.seek(0)
     # Without its name, the file is nothing but bytes to libavformat. The white lists hold for the
     # demuxers that a demuxer opens for embedded text.
-    file = SimpleNamespace(read=source.file.read, seek=_seeker(source), tell=source.file.tell)
+    # A read that ends early, as `read1` may, is no more than libavformat has to know by then.
+    read = source.file.read1  # type: ignore[attr-defined]  # buffered files have it
+    file = SimpleNamespace(read=read, seek=_seeker(source), tell=source.file.tell)
     guards = {"format_whitelist": av.ContainerFormat(demuxer, "r").name, "protocol_whitelist": ""}
     container: InputContainer = av.open(
         file,

@@ -84,9 +84,10 @@ class Lane:
     ) -> Reply:
         """Lets the lane work on one request and returns its answer.
 
-        The lane reads the source from `fd`, or is given its first bytes, `head`, and asks for ranges
-        beyond, which `read_at(offset, length)` fetches. Raises the FarmError that the lane met, the one that `read_at` met, or a LaneError
-        where the lane did not survive; then the lane is gone and another must be leased.
+        The lane reads the source from `fd`, or gets its first bytes, `head`, and asks for ranges
+        beyond, which `read_at(offset, length)` fetches. Raises the FarmError that the lane met, the
+        one that `read_at` met, or a LaneError where the lane did not survive; then the lane is gone
+        and another must be leased.
         """
         deadline = time.monotonic() + timeout_seconds
         try:

@@ -17,7 +17,7 @@ from farm.storage.failure import READ, WRITE, Side, attempt
 from farm.storage.listing import Listed
 from farm.storage.location import Location, join, parse
 from farm.storage.redaction import redact
-from farm.storage.source import BLOCK_BYTES, OpenedSource, SourceStream
+from farm.storage.source import OpenedSource, SourceStream, head_bytes_for
 
 __all__ = [
     "Listed",
@@ -37,7 +37,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-_STREAM_BLOCK_BYTES = 1 << 20
+_STREAM_WINDOW_BYTES = 1 << 20
 
 # Each is loaded on first use: fsspec and s3fs cost a second that local runs need not pay.
 _STORES = {
@@ -70,7 +70,7 @@ class Store(Protocol):
     def list_files(self, place: Location, after: str | None) -> Iterator[Listed]: ...
 
     def open_source(
-        self, place: Location, *, expected_size: int | None, limits: Limits, block_bytes: int
+        self, place: Location, *, expected_size: int | None, limits: Limits, head_bytes: int
     ) -> OpenedSource: ...
 
 
@@ -130,24 +130,26 @@ def open_source(
 ) -> OpenedSource:
     """Opens a file to read parts of it; use it in a `with`.
 
+    The request that opens a remote file brings its first bytes, all of a small one.
     Raises SourceTooLargeError over `limits.source_bytes`, and SourceChangedError where the size is
     not the expected one, or where a remote file is replaced while it is read.
     """
-    return _open(uri, expected_size, limits or Limits(), BLOCK_BYTES)
+    return _open(uri, expected_size, limits or Limits(), head_bytes_for(uri))
 
 
 def open_stream(uri: str) -> BinaryIO:
     """Opens a file to read from start to end, or by seeking; of any size."""
-    source = _open(uri, None, Limits(source_bytes=1 << 62), _STREAM_BLOCK_BYTES)
-    return cast(BinaryIO, io.BufferedReader(SourceStream(source), _STREAM_BLOCK_BYTES))
+    source = _open(uri, None, Limits(source_bytes=1 << 62), _STREAM_WINDOW_BYTES)
+    stream = SourceStream(source, window_bytes=_STREAM_WINDOW_BYTES)
+    return cast(BinaryIO, io.BufferedReader(stream, _STREAM_WINDOW_BYTES))
 
 
-def _open(uri: str, expected_size: int | None, limits: Limits, block_bytes: int) -> OpenedSource:
+def _open(uri: str, expected_size: int | None, limits: Limits, head_bytes: int) -> OpenedSource:
     return _do(
         uri,
         READ,
         lambda store, place: store.open_source(
-            place, expected_size=expected_size, limits=limits, block_bytes=block_bytes
+            place, expected_size=expected_size, limits=limits, head_bytes=head_bytes
         ),
     )
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn, cast
 
 from farm.errors import SourceTooLargeError
 from farm.settings import Limits
@@ -31,12 +31,16 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """`size` is None where the server gives no ranges or does not tell the size."""
+    """`size` is None where the server gives no ranges or does not tell the size.
+
+    Then `file` may be all of the source.
+    """
 
     data: bytes
     size: int | None
     etag: str | None
     mtime: float | None
+    file: BinaryIO | None = None
 
 
 class HttpStore:
@@ -64,12 +68,12 @@ class HttpStore:
         return Listed(place.uri, size, answer.mtime, answer.etag)
 
     def open_source(
-        self, place: Location, *, expected_size: int | None, limits: Limits, block_bytes: int
+        self, place: Location, *, expected_size: int | None, limits: Limits, head_bytes: int
     ) -> OpenedSource:
         """The source by ranges, or in a nameless temporary file where the server has no ranges."""
-        answer = _sync(_range, place, 0, block_bytes, None)
+        answer = _sync(_range, place, 0, head_bytes, None, limits.source_bytes)
         if answer.size is None:
-            return _downloaded(place, expected_size=expected_size, limits=limits)
+            return _downloaded(place, answer.file, expected_size=expected_size, limits=limits)
         check_size(place.uri, answer.size, expected_size=expected_size, limits=limits)
 
         def fetch(offset: int, length: int) -> bytes:
@@ -77,9 +81,7 @@ class HttpStore:
             found: _Answer = attempt(ask, place.uri, READ)
             return found.data
 
-        return RangeSource(
-            fetch, size=answer.size, name=place.uri, block_bytes=block_bytes, head=answer.data
-        )
+        return RangeSource(fetch, size=answer.size, name=place.uri, head=answer.data, requests=1)
 
     def list_files(self, place: Location, after: str | None) -> Iterator[Listed]:
         """Nothing: the web has no listings."""
@@ -104,13 +106,18 @@ def _refuse(verb: str) -> NoReturn:
     raise NotUsableError(f"cannot {verb} a web address; it can only be read")
 
 
-def _downloaded(place: Location, *, expected_size: int | None, limits: Limits) -> FileSource:
-    with tempfile.TemporaryFile() as file:
-        _sync(_download, place, file, limits.source_bytes)
+def _downloaded(
+    place: Location, whole: BinaryIO | None, *, expected_size: int | None, limits: Limits
+) -> FileSource:
+    """The source as a file: `whole`, else by one request more."""
+    with whole or tempfile.TemporaryFile() as file:
+        if whole is None:
+            _sync(_download, place, file, limits.source_bytes)
         size = file.tell()
         check_size(place.uri, size, expected_size=expected_size, limits=limits)
         file.flush()
-        return FileSource(os.dup(file.fileno()), size=size, name=place.uri)
+        fd = os.dup(file.fileno())
+    return FileSource(fd, size=size, name=place.uri, requests=1 if whole else 2)
 
 
 def _filesystem(place: Location) -> Any:
@@ -152,7 +159,10 @@ def _request(fs: Any, session: Any, url: str, headers: dict[str, str]) -> Any:
     return session.get(fs.encode_url(url), headers=headers, max_redirects=redirects, **options)
 
 
-async def _range(place: Location, offset: int, length: int, etag: str | None) -> _Answer:
+async def _range(
+    place: Location, offset: int, length: int, etag: str | None, most_bytes: int | None = None
+) -> _Answer:
+    """A range; with `most_bytes` also the whole body, where the server gives that instead."""
     fs = _filesystem(place)
     headers = {"Range": f"bytes={offset}-{offset + length - 1}"}
     if etag:
@@ -168,6 +178,8 @@ async def _range(place: Location, offset: int, length: int, etag: str | None) ->
         check_etag(place.uri, found, etag)
         mtime = _mtime(response.headers.get("Last-Modified"))
         if response.status != 206 or total is None or "Content-Encoding" in response.headers:
+            if response.status == 200 and most_bytes is not None:
+                return _Answer(b"", None, found, mtime, await _saved(place, response, most_bytes))
             response.close()  # the whole body would follow
             return _Answer(b"", None, found, mtime)
         return _Answer(await _read(response, length), int(total[1]), found, mtime)
@@ -181,16 +193,30 @@ async def _read(response: Any, length: int) -> bytes:
     return bytes(data)
 
 
-async def _download(place: Location, file: BinaryIO, limit: int) -> None:
+async def _download(place: Location, file: BinaryIO, most_bytes: int) -> None:
     fs = _filesystem(place)
     async with _request(fs, await fs.set_session(), place.path, {}) as response:
         response.raise_for_status()
-        while chunk := await response.content.read(_CHUNK_BYTES):
-            file.write(chunk)
-            if file.tell() > limit:
-                raise SourceTooLargeError(
-                    f"{redact(place.uri)!r} has more than the {limit} bytes that are allowed"
-                )
+        await _save(place, response, file, most_bytes)
+
+
+async def _saved(place: Location, response: Any, most_bytes: int) -> BinaryIO:
+    file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - goes to the caller
+    try:
+        await _save(place, response, file, most_bytes)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+async def _save(place: Location, response: Any, file: BinaryIO, most_bytes: int) -> None:
+    while chunk := await response.content.read(_CHUNK_BYTES):
+        file.write(chunk)
+        if file.tell() > most_bytes:
+            raise SourceTooLargeError(
+                f"{redact(place.uri)!r} has more than the {most_bytes} bytes that are allowed"
+            )
 
 
 def _etag(header: str) -> str | None:

@@ -100,10 +100,10 @@ class LocalStore:
             yield from _walk(glob_scope(place.uri), after)
 
     def open_source(
-        self, place: Location, *, expected_size: int | None, limits: Limits, block_bytes: int
+        self, place: Location, *, expected_size: int | None, limits: Limits, head_bytes: int
     ) -> FileSource:
         """The opened file."""
-        del block_bytes
+        del head_bytes
         fd, size = _open(place)
         try:
             check_size(place.uri, size, expected_size=expected_size, limits=limits)

@@ -95,21 +95,23 @@ class RemoteStore:
             yield _listed(scope.root + key, info)
 
     def open_source(
-        self, place: Location, *, expected_size: int | None, limits: Limits, block_bytes: int
+        self, place: Location, *, expected_size: int | None, limits: Limits, head_bytes: int
     ) -> OpenedSource:
         """The source, read by ranges."""
         found = self.stat(place)
         check_size(place.uri, found.size, expected_size=expected_size, limits=limits)
 
+        fs, path = _open(place)
+
+        def read(offset: int, length: int) -> bytes:
+            return bytes(fs.cat_file(path, start=offset, end=offset + length))
+
         def fetch(offset: int, length: int) -> bytes:
-            return attempt(lambda: self.read_range(found, offset, length), place.uri, READ)
+            return attempt(lambda: read(offset, length), place.uri, READ)
 
-        return RangeSource(fetch, size=found.size, name=place.uri, block_bytes=block_bytes)
-
-    def read_range(self, found: Listed, offset: int, length: int) -> bytes:
-        """Bytes of a file as it was found."""
-        fs, path = _open(parse(found.uri))
-        return bytes(fs.cat_file(path, start=offset, end=offset + length))
+        opened = RangeSource(fetch, size=found.size, name=place.uri, requests=1)
+        opened.head = opened.read_at(0, head_bytes)
+        return opened
 
 
 def _open(place: Location) -> tuple[Any, str]:

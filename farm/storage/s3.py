@@ -3,15 +3,18 @@
 import errno
 import importlib
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from farm.storage.failure import READ, attempt, http_status, known
+from farm.settings import Limits
+from farm.storage.failure import READ, NotUsableError, attempt, http_status, known
 from farm.storage.filesystem import filesystem
 from farm.storage.listing import Listed, Scope
 from farm.storage.location import Location, parse
 from farm.storage.remote import RemoteStore
-from farm.storage.source import check_etag
+from farm.storage.source import OpenedSource, RangeSource, check_etag, check_size
 
 # One loop tries again: ours. Checksums in trailers are left out: lesser servers choke on them.
 _CONFIG = {
@@ -22,12 +25,21 @@ _CONFIG = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """Bytes of an object, the size of all of it, and its hash."""
+
+    data: bytes
+    size: int
+    etag: str | None
+
+
 class S3Store(RemoteStore):
     """Objects of an S3 server."""
 
     def get(self, place: Location) -> bytes:
         """The whole object."""
-        return _get_object(place)[0]
+        return _get_object(place).data
 
     def put(
         self, place: Location, data: bytes, *, content_type: str | None, sha256: str | None
@@ -90,13 +102,23 @@ class S3Store(RemoteStore):
                 return
             arguments["ContinuationToken"] = page["NextContinuationToken"]
 
-    def read_range(self, found: Listed, offset: int, length: int) -> bytes:
-        """Bytes of the object, unless it was replaced since it was found."""
-        condition = {"IfMatch": f'"{found.etag}"'} if found.etag else {}
-        span = f"bytes={offset}-{offset + length - 1}"
-        data, etag = _get_object(parse(found.uri), Range=span, **condition)
-        check_etag(found.uri, etag, found.etag)
-        return data
+    def open_source(
+        self, place: Location, *, expected_size: int | None, limits: Limits, head_bytes: int
+    ) -> OpenedSource:
+        """The source, read by ranges, the first of which tells the size of all."""
+        try:
+            first = _get_range(place, 0, head_bytes)
+        except known() as error:
+            if http_status(error) != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise
+            first = _Object(b"", 0, None)  # empty objects have no first byte
+        check_size(place.uri, first.size, expected_size=expected_size, limits=limits)
+
+        def fetch(offset: int, length: int) -> bytes:
+            ask = partial(_get_range, place, offset, length, first.etag)
+            return attempt(ask, place.uri, READ).data
+
+        return RangeSource(fetch, size=first.size, name=place.uri, head=first.data, requests=1)
 
 
 def _filesystem(place: Location) -> Any:
@@ -123,17 +145,30 @@ def _call(method: str, place: Location, **arguments: Any) -> Any:
     return _filesystem(place).call_s3(method, Bucket=bucket, Key=key, **arguments)
 
 
-def _get_object(place: Location, **arguments: Any) -> tuple[bytes, str | None]:
-    """The content and the ETag of an object, or of a part of it."""
+def _get_object(place: Location, *, most_bytes: int | None = None, **arguments: Any) -> _Object:
+    """An object or a part of it; raises NotUsableError where that is more than `most_bytes`."""
     fs = _filesystem(place)
     bucket, key = _object(place)
 
-    async def read() -> tuple[bytes, str | None]:
+    async def read() -> _Object:
         answer = await fs._call_s3("get_object", Bucket=bucket, Key=key, **arguments)
         async with answer["Body"] as body:
-            return bytes(await body.read()), _etag(answer)
+            if most_bytes is not None and answer["ContentLength"] > most_bytes:
+                raise NotUsableError("the server gives all of an object where a part is asked for")
+            data = bytes(await body.read())
+        total = answer.get("ContentRange", "").rpartition("/")[2]
+        return _Object(data, int(total) if total.isdigit() else len(data), _etag(answer))
 
-    found: tuple[bytes, str | None] = importlib.import_module("fsspec.asyn").sync(fs.loop, read)
+    found: _Object = importlib.import_module("fsspec.asyn").sync(fs.loop, read)
+    return found
+
+
+def _get_range(place: Location, offset: int, length: int, etag: str | None = None) -> _Object:
+    """A part of an object, unless its hash is another by now."""
+    span = f"bytes={offset}-{offset + length - 1}"
+    condition = {"IfMatch": f'"{etag}"'} if etag else {}
+    found = _get_object(place, most_bytes=length, Range=span, **condition)
+    check_etag(place.uri, found.etag, etag)
     return found
 
 

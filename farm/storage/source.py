@@ -1,24 +1,26 @@
-"""Opened sources: a descriptor where there is a file, else ranges through a block cache."""
+"""Opened sources: a descriptor where there is a file, else ranges, one request each."""
 
 import os
-import threading
-from collections import OrderedDict
-from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Protocol, Self
 
 from farm.errors import SourceChangedError, SourceTooLargeError
-from farm.range_file import RangeFile
+from farm.range_file import RangeFile, ReadAt, read_beyond
 from farm.settings import Limits
 from farm.storage.failure import READ, attempt
 from farm.storage.redaction import redact
 
-BLOCK_BYTES = 256 << 10
-CACHE_BLOCKS = 64
-MOST_AHEAD_BLOCKS = 8
-
-Fetch = Callable[[int, int], bytes]
+# Of a still nearly all bytes are needed, and a request takes longer than this many.
+STILL_HEAD_BYTES = 512 << 10
+# Of a video little is needed: the head of its index, which often stands at the end instead.
+HEAD_BYTES = 64 << 10
+_STILLS = frozenset(
+    {
+        *("avif", "bmp", "gif", "heic", "heif", "jfif", "jpe", "jpeg", "jpg", "png", "tif", "tiff"),
+        "webp",
+    }
+)
 
 
 class OpenedSource(Protocol):
@@ -33,18 +35,22 @@ class OpenedSource(Protocol):
         """All bytes of the source."""
 
     @property
+    def head(self) -> bytes:
+        """The first bytes, as many as opening it brought; none for a file."""
+
+    @property
     def requests(self) -> int:
-        """Range requests sent so far; 0 for a file."""
+        """Requests sent so far, those to open it included; 0 for a file of this machine."""
 
     @property
     def bytes_read(self) -> int:
-        """Bytes received from the store so far; 0 for a file."""
+        """Bytes received from the store so far; 0 for a file of this machine."""
 
     def read_at(self, offset: int, length: int) -> bytes:
         """`length` bytes from `offset`, fewer only at the end; raises a SourceError."""
 
     def close(self) -> None:
-        """Frees the descriptor or the cache."""
+        """Frees the descriptor."""
 
     def __enter__(self) -> Self: ...
 
@@ -73,14 +79,18 @@ class _Closing:
 
 
 class FileSource(_Closing):
-    """A source that is a file of this machine; owns its descriptor."""
+    """A source that is a file of this machine, or was made one by `requests`.
 
-    requests = 0
-    bytes_read = 0
+    Owns its descriptor.
+    """
 
-    def __init__(self, fd: int, *, size: int, name: str) -> None:
+    head = b""
+
+    def __init__(self, fd: int, *, size: int, name: str, requests: int = 0) -> None:
         self.fd: int | None = fd
         self.size = size
+        self.requests = requests
+        self.bytes_read = size if requests else 0
         self._name = name
 
     def read_at(self, offset: int, length: int) -> bytes:
@@ -97,85 +107,32 @@ class FileSource(_Closing):
 
 
 class RangeSource(_Closing):
-    """A source read by ranges: whole blocks, neighbours in one request, further ahead the longer a
-    reader goes straight on; the last `CACHE_BLOCKS` blocks are kept.
+    """A source read by ranges, each of them one request, but for what came with opening it.
+
+    `requests` is how many that took, `head` the first bytes that it brought.
     """
 
     fd: int | None = None
 
     def __init__(
-        self,
-        fetch: Fetch,
-        *,
-        size: int,
-        name: str,
-        block_bytes: int = BLOCK_BYTES,
-        head: bytes = b"",
+        self, fetch: ReadAt, *, size: int, name: str, head: bytes = b"", requests: int = 0
     ) -> None:
         self.size = size
-        self.requests = 0
-        self.bytes_read = 0
+        self.head = head
+        self.requests = requests
+        self.bytes_read = len(head)
         self._fetch = fetch
         self._name = name
-        self._block_bytes = block_bytes
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._next = -1
-        self._ahead = 0
-        self._lock = threading.Lock()
-        if head and len(head) == min(size, block_bytes):
-            self._blocks[0] = head
 
     def read_at(self, offset: int, length: int) -> bytes:
         """`length` bytes from `offset`, fewer only at the end; raises a SourceError."""
-        end = min(offset + length, self.size)
-        if offset < 0 or offset >= end:
+        length = min(length, self.size - offset)
+        if offset < 0 or length <= 0:
             return b""
-        first, last = offset // self._block_bytes, (end - 1) // self._block_bytes
-        with self._lock:
-            if last - first >= CACHE_BLOCKS:  # would push itself out of the cache
-                return self._request(offset, end - offset)
-            self._load(first, self._read_ahead(first, last))
-            data = b"".join(self._blocks[number] for number in range(first, last + 1))
-        skipped = offset - first * self._block_bytes
-        return data[skipped : skipped + end - offset]
+        return read_beyond(self.head, self._request, offset, length)
 
     def close(self) -> None:
-        """Frees the cache."""
-        self._blocks.clear()
-
-    def _read_ahead(self, first: int, last: int) -> int:
-        """The last block to load. Reading straight on doubles the step; a jump ends it."""
-        if first == self._next and first not in self._blocks:
-            self._ahead = min(MOST_AHEAD_BLOCKS, max(1, self._ahead * 2))
-        elif not self._next - 1 <= first <= self._next:
-            self._ahead = 0
-        self._next = last + 1
-        if last in self._blocks:
-            return last
-        final = (self.size - 1) // self._block_bytes
-        return min(last + self._ahead, final, first + CACHE_BLOCKS - 1)
-
-    def _load(self, first: int, last: int) -> None:
-        missing = []
-        for number in range(first, last + 1):
-            if number in self._blocks:
-                self._blocks.move_to_end(number)
-            else:
-                missing.append(number)
-        start = 0
-        for index, number in enumerate(missing, 1):
-            if index == len(missing) or missing[index] != number + 1:
-                self._load_run(missing[start], number)
-                start = index
-        while len(self._blocks) > CACHE_BLOCKS:
-            self._blocks.popitem(last=False)
-
-    def _load_run(self, first: int, last: int) -> None:
-        offset = first * self._block_bytes
-        data = self._request(offset, min((last + 1) * self._block_bytes, self.size) - offset)
-        for number in range(first, last + 1):
-            start = (number - first) * self._block_bytes
-            self._blocks[number] = data[start : start + self._block_bytes]
+        """Nothing is held open."""
 
     def _request(self, offset: int, length: int) -> bytes:
         data = self._fetch(offset, length)
@@ -192,8 +149,8 @@ class RangeSource(_Closing):
 class SourceStream(RangeFile):
     """A source as a seekable binary file; owns the source."""
 
-    def __init__(self, source: OpenedSource) -> None:
-        super().__init__(source.read_at, source.size)
+    def __init__(self, source: OpenedSource, *, window_bytes: int) -> None:
+        super().__init__(source.read_at, source.size, head=source.head, window_bytes=window_bytes)
         self._source = source
 
     def close(self) -> None:
@@ -201,6 +158,12 @@ class SourceStream(RangeFile):
         if not self.closed:
             self._source.close()
         super().close()
+
+
+def head_bytes_for(uri: str) -> int:
+    """How many first bytes to ask for on opening, as far as a name can tell."""
+    suffix = uri.partition("?")[0].rpartition(".")[2].lower()
+    return STILL_HEAD_BYTES if suffix in _STILLS else HEAD_BYTES
 
 
 def check_etag(uri: str, etag: str | None, expected: str | None) -> None:

@@ -11,6 +11,7 @@ import pytest
 from farm import errors, storage
 from farm.settings import Limits
 from farm.storage import failure
+from farm.storage.source import HEAD_BYTES
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
 
@@ -60,6 +61,20 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_packed(self) -> None:
         self.answer(200, gzip.compress(DATA), Content_Encoding="gzip")
+
+    def do_packedpart(self) -> None:
+        packed = gzip.compress(DATA)
+        if "Range" not in self.headers:
+            self.answer(200, packed, Content_Encoding="gzip")
+            return
+        span = f"bytes 0-99/{len(packed)}"
+        self.answer(206, packed[:100], Content_Encoding="gzip", Content_Range=span)
+
+    def do_short(self) -> None:
+        first, last = map(int, self.headers["Range"].partition("=")[2].split("-"))
+        last = min(last, first + 49_999) if first else last
+        span = f"bytes {first}-{last}/{len(DATA)}"
+        self.answer(206, DATA[first : last + 1], Content_Range=span)
 
     def do_cut(self) -> None:
         self.answer(200, DATA[:1000], length=len(DATA))
@@ -112,10 +127,11 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_ranges_are_read_as_needed(web: str, path: str) -> None:
     with storage.open_source(f"{web}/{path}", expected_size=len(DATA)) as source:
         assert source.fd is None
+        assert source.size == len(DATA)
         assert source.read_at(10, 20) == DATA[10:30]
-        assert source.requests == 0  # the first block came with the opening
+        assert source.requests == 1  # the head came with the opening
         assert source.read_at(len(DATA) - 5, 10) == DATA[-5:]
-        assert source.requests == 1
+        assert (source.requests, source.bytes_read) == (2, HEAD_BYTES + 5)
 
 
 @pytest.mark.parametrize("path", ["whole", "packed"])
@@ -124,6 +140,23 @@ def test_without_ranges_there_is_a_file(web: str, path: str) -> None:
         assert source.fd is not None
         assert source.size == len(DATA)
         assert source.read_at(500_000, 1000) == DATA[500_000:501_000]
+        assert (source.requests, source.bytes_read) == (1, len(DATA))
+    assert len(Handler.asked) == 1
+
+
+def test_a_part_of_a_packed_body_is_of_no_use(web: str) -> None:
+    with storage.open_source(f"{web}/packedpart") as source:
+        assert source.read_at(500_000, 1000) == DATA[500_000:501_000]
+        assert (source.requests, source.bytes_read) == (2, len(DATA))
+    assert [span is None for _, span in Handler.asked] == [False, True]
+
+
+def test_a_short_answer_is_noticed(web: str) -> None:
+    with (
+        storage.open_source(f"{web}/short") as source,
+        pytest.raises(errors.SourceChangedError, match="gave 50000 of the 100000 bytes"),
+    ):
+        source.read_at(900_000, 100_000)
 
 
 @pytest.mark.parametrize("path", ["ranges", "whole", "packed"])
@@ -166,7 +199,7 @@ def test_a_replaced_source_is_noticed(
         ("429", errors.SourceUnavailableError, 3),
         ("500", errors.SourceUnavailableError, 3),
         ("503", errors.SourceUnavailableError, 3),
-        ("cut", errors.SourceUnavailableError, 6),
+        ("cut", errors.SourceUnavailableError, 3),
         ("loop", errors.SourceError, 6),
         ("tofile", errors.SourceError, 1),
         ("tocloud", errors.SourceDeniedError, 1),

@@ -1,6 +1,7 @@
 """What S3 does on its own: metadata, conditions, pages, and servers that lack something."""
 
 import logging
+import random
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from farm import errors, storage
 from farm.storage import failure, s3
 from farm.storage.location import parse
+from farm.storage.source import HEAD_BYTES
 from tests.s3 import SECRET, S3Server, s3_server
 
 __all__ = ["s3_server"]
@@ -194,7 +196,7 @@ def test_a_server_that_ignores_conditions(bucket: str, monkeypatch: pytest.Monke
     real = s3._get_object
 
     def careless(place: Any, **arguments: Any) -> Any:
-        arguments.pop("IfMatch")
+        arguments.pop("IfMatch", None)
         return real(place, **arguments)
 
     monkeypatch.setattr(s3, "_get_object", careless)
@@ -202,3 +204,36 @@ def test_a_server_that_ignores_conditions(bucket: str, monkeypatch: pytest.Monke
         storage.put(uri, b"b" * 600_000)
         with pytest.raises(errors.SourceChangedError, match="was replaced"):
             source.read_at(599_999, 1)
+
+
+def test_opening_is_one_request_that_brings_the_head(bucket: str) -> None:
+    uri = f"{bucket}/x"
+    data = random.Random(4).randbytes(HEAD_BYTES + 1000)
+    storage.put(uri, data)
+    with storage.open_source(uri, expected_size=len(data)) as source:
+        assert (source.size, source.head) == (len(data), data[:HEAD_BYTES])
+        assert (source.requests, source.bytes_read) == (1, HEAD_BYTES)
+        assert source.read_at(HEAD_BYTES - 5, 10) == data[HEAD_BYTES - 5 : HEAD_BYTES + 5]
+        assert (source.requests, source.bytes_read) == (2, HEAD_BYTES + 5)
+
+
+def test_an_empty_object(bucket: str) -> None:
+    storage.put(f"{bucket}/x", b"")
+    with storage.open_source(f"{bucket}/x", expected_size=0) as source:
+        assert (source.size, source.head, source.requests) == (0, b"", 1)
+
+
+def test_a_server_without_ranges(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage.put(f"{bucket}/small", b"a" * 600)
+    storage.put(f"{bucket}/large", b"a" * 600_000)
+    real = s3._get_object
+
+    def careless(place: Any, **arguments: Any) -> Any:
+        arguments.pop("Range")
+        return real(place, **arguments)
+
+    monkeypatch.setattr(s3, "_get_object", careless)
+    with storage.open_source(f"{bucket}/small") as source:
+        assert source.read_at(100, 1_000) == b"a" * 500
+    with pytest.raises(errors.SourceError, match="all of an object where a part"):
+        storage.open_source(f"{bucket}/large")

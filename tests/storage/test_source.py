@@ -1,4 +1,4 @@
-"""The block cache of remote sources: right bytes, few requests, bounded memory."""
+"""Opened sources: exact ranges, counted, and what came with opening not asked for again."""
 
 import os
 from pathlib import Path
@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 
 from farm.errors import SourceChangedError
 from farm.storage.source import (
-    CACHE_BLOCKS,
-    MOST_AHEAD_BLOCKS,
+    HEAD_BYTES,
+    STILL_HEAD_BYTES,
     FileSource,
     RangeSource,
     SourceStream,
+    head_bytes_for,
 )
-
-BLOCK = 10
 
 
 class Server:
@@ -29,82 +28,70 @@ class Server:
         self.asked.append((offset, length))
         return self.data[offset : offset + length]
 
-    def source(self, **options: bytes) -> RangeSource:
-        return RangeSource(
-            self.fetch, size=len(self.data), name="s3://b/k", block_bytes=BLOCK, **options
-        )
+    def source(self, *, head_bytes: int = 0) -> RangeSource:
+        head = self.data[:head_bytes]
+        return RangeSource(self.fetch, size=len(self.data), name="s3://b/k", head=head, requests=1)
 
 
 @given(
-    st.integers(0, 2_000),
-    st.lists(st.tuples(st.integers(-5, 2_100), st.integers(0, 1_000)), max_size=30),
+    st.integers(0, 200),
+    st.integers(0, 50),
+    st.lists(st.tuples(st.integers(-5, 210), st.integers(0, 100)), max_size=30),
 )
-def test_reads_are_right(size: int, reads: list[tuple[int, int]]) -> None:
+def test_reads_are_right_and_exact(
+    size: int, head_bytes: int, reads: list[tuple[int, int]]
+) -> None:
     server = Server(size)
-    with server.source() as source:
+    with server.source(head_bytes=head_bytes) as source:
         for offset, length in reads:
+            server.asked.clear()
             expected = server.data[offset : offset + length] if offset >= 0 else b""
             assert source.read_at(offset, length) == expected
-            assert len(source._blocks) <= CACHE_BLOCKS
-        assert source.requests == len(server.asked)
-        assert source.bytes_read == sum(length for _, length in server.asked)
+            beyond = server.data[max(offset, head_bytes) : offset + length] if offset >= 0 else b""
+            assert sum(length for _, length in server.asked) == len(beyond)
+            assert len(server.asked) == bool(beyond)
 
 
-def test_neighbours_come_in_one_request_and_once() -> None:
-    server = Server(500)
-    with server.source() as source:
-        source.read_at(105, 50)
-        assert server.asked == [(100, 60)]
-        source.read_at(100, 60)
-        assert len(server.asked) == 1
-        source.read_at(85, 100)
-        assert server.asked[1:] == [(80, 20), (160, 30)]
-
-
-def test_reading_straight_on_reads_ahead() -> None:
-    server = Server(10_000)
-    with server.source() as source:
-        data = b"".join(source.read_at(offset, 5) for offset in range(0, 10_000, 5))
-    assert data == server.data
-    assert len(server.asked) < 1.2 * 10_000 / BLOCK / MOST_AHEAD_BLOCKS
-    assert max(length for _, length in server.asked) == (MOST_AHEAD_BLOCKS + 1) * BLOCK
-
-
-def test_jumps_read_nothing_ahead() -> None:
-    server = Server(10_000)
-    with server.source() as source:
-        for offset in (5_000, 1_000, 9_000, 3_000):
-            source.read_at(offset, 5)
-    assert [length for _, length in server.asked] == [BLOCK] * 4
-
-
-def test_the_first_block_may_be_given() -> None:
+def test_what_was_sent_and_received_is_counted() -> None:
     server = Server(100)
-    with server.source(head=server.data[:BLOCK]) as source:
-        assert source.read_at(0, BLOCK) == server.data[:BLOCK]
-        assert server.asked == []
+    with server.source(head_bytes=10) as source:
+        assert (source.requests, source.bytes_read) == (1, 10)
+        source.read_at(2, 5)
+        assert (source.requests, source.bytes_read) == (1, 10)
+        source.read_at(5, 20)
+        assert (source.requests, source.bytes_read) == (2, 25)
 
 
 def test_a_short_answer_is_said() -> None:
     with (
         RangeSource(lambda offset, length: b"x", size=100, name="http://h/x?sig=abc") as source,
-        pytest.raises(SourceChangedError, match=r"gave 1 of the 100 bytes at 0") as caught,
+        pytest.raises(SourceChangedError, match=r"gave 1 of the 5 bytes at 0") as caught,
     ):
         source.read_at(0, 5)
     assert "abc" not in str(caught.value)
 
 
-def test_a_stream_is_a_file() -> None:
+def test_a_stream_begins_with_what_opening_brought() -> None:
     server = Server(95)
-    with SourceStream(server.source()) as file:
-        assert file.seekable()
-        assert file.read(10) == server.data[:10]
-        assert file.tell() == 10
-        file.seek(5, os.SEEK_CUR)
-        assert file.readall() == server.data[15:]
-        assert file.read(1) == b""
-        with pytest.raises(ValueError, match="0 or more"):
-            file.seek(-1)
+    with SourceStream(server.source(head_bytes=20), window_bytes=20) as file:
+        assert file.read(20) == server.data[:20]
+        assert server.asked == []
+        assert file.readall() == server.data[20:]
+        assert server.asked == [(20, 75)]
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("https://h/a/photo.JPG?width=3.5", STILL_HEAD_BYTES),
+        ("s3://b/a.b/c.webp", STILL_HEAD_BYTES),
+        ("s3://b/clip.mp4", HEAD_BYTES),
+        ("https://h/jpg", HEAD_BYTES),
+        ("https://h/clip.mp4?poster=a.jpg", HEAD_BYTES),
+    ],
+)
+def test_more_is_asked_for_first_of_what_is_called_a_still(uri: str, expected: int) -> None:
+    assert head_bytes_for(uri) == expected
 
 
 def test_a_file_closes_its_descriptor_once(tmp_path: Path) -> None:
@@ -113,6 +100,7 @@ def test_a_file_closes_its_descriptor_once(tmp_path: Path) -> None:
     fd = os.open(path, os.O_RDONLY)
     source = FileSource(fd, size=5, name=str(path))
     assert source.read_at(3, 10) == b"45"
+    assert (source.head, source.requests, source.bytes_read) == (b"", 0, 0)
     source.close()
     source.close()
     with pytest.raises(OSError, match="Bad file"):
