@@ -8,7 +8,9 @@ from typing import Any
 ReadAt = Callable[[int, int], bytes]
 """Gives `length` bytes from `offset`, fewer only at the end."""
 
+# Measured on files of all containers: as much as a jump of libavformat needs, mostly.
 WINDOW_BYTES = 128 << 10
+GROWTH = 4
 MOST_WINDOWS = 8
 KEPT_BYTES = 16 << 20
 
@@ -16,8 +18,8 @@ KEPT_BYTES = 16 << 20
 class RangeFile(io.RawIOBase):
     """A read-only file of `size` bytes for a reader that hops about, by few calls of `read_at`.
 
-    Each call brings a window, which doubles while the reader goes straight on, up to
-    `MOST_WINDOWS`; the windows used last are kept. `head` are the file's first bytes, where they
+    Each call brings a window, and one that follows another is `GROWTH` times as long as that, up to
+    `MOST_WINDOWS`. The windows used last are kept. `head` are the file's first bytes, where they
     are known already.
     """
 
@@ -27,8 +29,7 @@ class RangeFile(io.RawIOBase):
         self._fetch = read_at
         self._size = size
         self._offset = 0
-        self._window_bytes = self._ahead_bytes = window_bytes
-        self._reached = -1
+        self._window_bytes = window_bytes
         self._windows = {0: head} if head else {}  # by where they start, the one used last at last
 
     def readable(self) -> bool:
@@ -72,13 +73,13 @@ class RangeFile(io.RawIOBase):
         return None
 
     def _read(self, length: int) -> memoryview:
-        """A new window, of that length at least where no kept one follows."""
-        ahead = 2 * self._ahead_bytes if self._offset == self._reached else self._window_bytes
-        self._ahead_bytes = min(ahead, MOST_WINDOWS * self._window_bytes)
-        known = min((at for at in self._windows if at > self._offset), default=self._size)
-        end = min(self._offset + max(length, self._ahead_bytes), known, self._size)
+        """A new window, of that length at least where no kept one begins before its end."""
+        ends = {start + len(data): len(data) for start, data in self._windows.items()}
+        ahead = max(self._window_bytes, GROWTH * ends.get(self._offset, 0))
+        length = max(length, min(ahead, MOST_WINDOWS * self._window_bytes))
+        begun = min((start for start in self._windows if start > self._offset), default=self._size)
+        end = min(self._offset + length, begun, self._size)
         data = self._fetch(self._offset, end - self._offset)
-        self._reached = self._offset + len(data)
         self._windows[self._offset] = data
         while sum(map(len, self._windows.values())) > KEPT_BYTES:
             del self._windows[next(iter(self._windows))]

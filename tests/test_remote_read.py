@@ -93,7 +93,7 @@ def video(path: Path, muxer: str, **options: str) -> bytes:
 
 
 def keyframe_bytes(data: bytes) -> int:
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         return max(packet.size for packet in container.demux(video=0) if packet.is_keyframe)
 
 
