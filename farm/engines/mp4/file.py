@@ -17,8 +17,9 @@ MOST_HEADER_BYTES = 64 << 20
 
 # A fragment's header and the header of the box behind it mostly come in one read.
 _HOP_BYTES = 16 << 10
-# What follows the media data is mostly the movie header, so one read may bring it whole.
-_TAIL_BYTES = 256 << 10
+# What follows the media data is mostly the movie header, so one read may bring it whole: that of
+# half an hour, mostly.
+_TAIL_BYTES = 1 << 20
 
 
 class _Block(NamedTuple):
@@ -40,7 +41,7 @@ class BoxFile:
         self.size_bytes = size_bytes
         self._read_at = read_at
         self._head = _Block(0, head)
-        self._block = self._head
+        self._block = self._tail = self._head
 
     def boxes(self, at: int = 0, *, looks_for_tail: bool = False) -> Iterator[tuple[int, Header]]:
         """Offset and header of the boxes from `at` on, with their true sizes.
@@ -89,7 +90,10 @@ class BoxFile:
     def tail(self, length: int) -> bytes:
         """The last bytes of the file."""
         length = min(length, self.size_bytes)
-        return self.read(self.size_bytes - length, length)
+        at = self.size_bytes - length
+        self._tail = _Block(at, self.read(at, length))
+        return self._tail.data
 
     def _known(self, at: int, length: int) -> bytes:
-        return max(self._head.get(at, length), self._block.get(at, length), key=len)
+        blocks = (self._head, self._block, self._tail)
+        return max((block.get(at, length) for block in blocks), key=len)

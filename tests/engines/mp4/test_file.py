@@ -60,3 +60,11 @@ def test_a_file_that_shrank_is_refused() -> None:
     with pytest.raises(NotIndexedError, match="shorter"):
         file.read(0, 50)
     assert file.header(60) is None
+
+
+def test_the_tail_is_kept_beside_what_is_read_later() -> None:
+    file, reads = file_of(DATA)
+    assert file.tail(30) == DATA[-30:]
+    file.header(12)
+    assert file.read(len(DATA) - 20, 20) == DATA[-20:]
+    assert len(reads) == 2

@@ -144,7 +144,7 @@ def test_an_open_costs_one_read_at_most(moov_first: bool) -> None:
 
 @pytest.mark.parametrize("moov_first", [True, False])
 def test_a_long_header_costs_one_read_more(moov_first: bool) -> None:
-    count = 100_000
+    count = 300_000
     movie = Movie([1] * count, [512] * count, moov_first=moov_first)
     data = movie.data()
     reads = Reads(data)
