@@ -1,6 +1,6 @@
 """Tensor functions of the farm: resize, crop, colour; the torch reference defines what is right."""
 
-from kernels.canvas import flatten_alpha, orient, pad
+from kernels.canvas import flatten_alpha, is_opaque, orient, pad
 from kernels.color import MATRICES, SITINGS
 from kernels.filter import Filter
 from kernels.functional import resize_crop, yuv_to_rgb
@@ -16,6 +16,7 @@ __all__ = [
     "Light",
     "flatten_alpha",
     "implementations",
+    "is_opaque",
     "orient",
     "pad",
     "resize_crop",

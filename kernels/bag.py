@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from kernels.filter import Filter, Span, taps
+from kernels.layout import transposed
 
 # Measured: smaller pieces read lines that two pieces share too often, larger ones leave the cache.
 _TABLE_BYTES = 4 << 20
@@ -75,47 +76,84 @@ def _piece(index: Tensor, weights: Tensor) -> Bags:
     )
 
 
-def resample_lines(
-    lines: Tensor, span: Span, filter: Filter, *, premultiply: bool = False
-) -> Tensor:
+def resample_lines(lines: Tensor, span: Span, filter: Filter) -> Tensor:
     """Resamples lines [L, ...] of any strides to contiguous float32 [span.count, S].
 
     S is the number of samples in a line or a little more: what lies past them means nothing. uint8
-    lines are read as they are, others as float32. With `premultiply` the last axis ends in alpha,
-    by which the rest of it is multiplied.
+    lines are read as they are, others as float32.
     """
     shape, samples = lines.shape[1:], lines[0].numel()
     if span.is_copy:
-        result = torch.empty(span.count, *shape)
-        _load(result, lines[span.copied], premultiply)
-        return result.view(span.count, samples)
-    if lines.dtype == torch.float32 and lines.is_contiguous() and not premultiply:
+        return torch.empty(span.count, *shape).copy_(lines[span.copied]).view(span.count, samples)
+    if lines.dtype == torch.float32 and lines.is_contiguous():
         (whole,) = bags(span, filter, _NO_LIMIT)
         return _sum_floats(lines[whole.start : whole.stop].view(-1, samples), whole)
-    of_bytes = lines.dtype == torch.uint8 and not premultiply
+    of_bytes = lines.dtype == torch.uint8
     cut = bags(span, filter, _TABLE_BYTES // max(1, samples * (1 if of_bytes else 4)))
     # One table for all pieces: fresh memory costs more than what is done in it.
-    room = max(piece.stop - piece.start for piece in cut)
-    padded = math.ceil(samples / _STEP_SAMPLES) * _STEP_SAMPLES
-    table = _table_of_bytes(room, padded) if of_bytes else torch.empty(room, padded)
+    make, add = (_table_of_bytes, _sum_bytes) if of_bytes else (_table_of_floats, _sum_floats)
+    table = make(_most_lines(cut), samples)
     parts = []
     for piece in cut:
         loaded = table[: piece.stop - piece.start]
-        target = loaded[:, :samples].view(-1, *shape)
-        _load(target, lines[piece.start : piece.stop], premultiply)
-        parts.append((_sum_bytes if of_bytes else _sum_floats)(loaded, piece))
+        loaded[:, :samples].view(-1, *shape).copy_(lines[piece.start : piece.stop])
+        parts.append(add(loaded, piece))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _load(target: Tensor, lines: Tensor, premultiply: bool) -> None:
-    target.copy_(lines)
-    if premultiply:
-        target[..., :-1] *= target[..., -1:] / 255
+def resample_premultiplied(lines: Tensor, span: Span, filter: Filter) -> Tensor:
+    """Resamples uint8 lines [L, W, C], times their alpha, to contiguous float32 [span.count, S].
+
+    The last channel is alpha, 255 of which is 1; it is not multiplied. S is as in `resample_lines`,
+    but its samples are [C, W]: plane by plane, pixels are multiplied whole vectors at a time.
+    """
+    _, width, channels = lines.shape
+    samples = width * channels
+    if span.is_copy:
+        copied = torch.empty(span.count, channels, width)
+        _load_premultiplied(copied, _planes(lines[span.copied]))
+        return copied.view(span.count, samples)
+    cut = bags(span, filter, _TABLE_BYTES // max(1, samples * 4))
+    room = _most_lines(cut)
+    floats, opaque = _table_of_floats(room, samples), _table_of_bytes(room, samples)
+    parts = []
+    for piece in cut:
+        planes, count = _planes(lines[piece.start : piece.stop]), piece.stop - piece.start
+        if int(planes[:, -1].min()) == 255:
+            opaque[:count, :samples].view(planes.shape).copy_(planes)
+            parts.append(_sum_bytes(opaque[:count], piece))
+        else:
+            _load_premultiplied(floats[:count, :samples].view(planes.shape), planes)
+            parts.append(_sum_floats(floats[:count], piece))
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _planes(lines: Tensor) -> Tensor:
+    """Lines [L, W, C] as [L, C, W]."""
+    return transposed(lines.contiguous())
+
+
+def _load_premultiplied(target: Tensor, planes: Tensor) -> None:
+    target.copy_(planes)
+    target[:, :-1] *= target[:, -1:] / 255
+
+
+def _most_lines(cut: tuple[Bags, ...]) -> int:
+    return max(piece.stop - piece.start for piece in cut)
+
+
+def _padded(samples: int) -> int:
+    return math.ceil(samples / _STEP_SAMPLES) * _STEP_SAMPLES
+
+
+def _table_of_floats(lines: int, samples: int) -> Tensor:
+    return torch.empty(lines, _padded(samples))
 
 
 def _table_of_bytes(lines: int, samples: int) -> Tensor:
-    table = torch.empty(lines, samples + len(_SCALE_AND_OFFSET), dtype=torch.uint8)
-    table[:, samples:] = _SCALE_AND_OFFSET
+    padded = _padded(samples)
+    table = torch.empty(lines, padded + len(_SCALE_AND_OFFSET), dtype=torch.uint8)
+    table[:, padded:] = _SCALE_AND_OFFSET
     return table
 
 

@@ -70,6 +70,18 @@ def flatten_alpha(pictures: Tensor, *, color: tuple[int, int, int]) -> Tensor:
     return transposed(flat[None]).view(*pictures.shape[:-1], 3)
 
 
+def is_opaque(pictures: Tensor) -> bool:
+    """Whether alpha, the last of 2 or 4 channels of uint8 pictures, is 255 throughout."""
+    if pictures.numel() == 0:
+        return True
+    # A pixel as one number: alpha is its high byte, as memory is little-endian everywhere that
+    # torch runs, so opaque pixels are the negative numbers next to 0.
+    channels = pictures.shape[-1]
+    pixels = pictures.contiguous().view(torch.int32 if channels == 4 else torch.int16)
+    least, most = torch.aminmax(pixels)
+    return int(least) >= -(1 << 8 * (channels - 1)) and int(most) < 0
+
+
 def to_uint8(values: Tensor) -> Tensor:
     """Float values rounded and clamped; they are overwritten."""
     # By way of int16: torch turns float into uint8 one sample at a time.

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from kernels.canvas import orient, to_uint8
+from kernels.canvas import is_opaque, orient, to_uint8
 from kernels.color import Color, chroma_origin, rgb_transform, subsampling
 from kernels.filter import Filter, Span
 from kernels.tone import to_sdr
@@ -70,7 +70,7 @@ class Separable:
         _, height, width, channels = pictures.shape
         rows = Span(height, top, bottom, resize.stored_height)
         columns = Span(width, left, right, resize.stored_width)
-        has_alpha = channels in (2, 4) and not _is_opaque(pictures)
+        has_alpha = channels in (2, 4) and not is_opaque(pictures)
         if rows.is_copy and columns.is_copy:
             copied = pictures[:, rows.copied, columns.copied]
             if has_alpha:
@@ -119,10 +119,6 @@ def _plane_span(
     ratio = subsampling(luma, length) or 1
     origin = chroma_origin(color.siting, ratio=ratio, horizontal=horizontal)
     return Span(length, origin + edges[0] / ratio, origin + edges[1] / ratio, count)
-
-
-def _is_opaque(pictures: Tensor) -> bool:
-    return pictures.numel() == 0 or int(pictures[..., -1].min()) == 255
 
 
 def _unpremultiply(result: Tensor) -> Tensor:

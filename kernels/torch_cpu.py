@@ -7,7 +7,7 @@ and comes out with its columns as lines; `kernels.layout.packed` turns it back o
 import torch
 from torch import Tensor
 
-from kernels.bag import resample_lines
+from kernels.bag import resample_lines, resample_premultiplied
 from kernels.filter import Filter, Span, window
 from kernels.layout import transposed
 from kernels.separable import Separable
@@ -25,17 +25,33 @@ def resample(
         ).transpose(1, 2)
     needed = window(columns, filter)
     columns = columns.moved(needed)
-    width, channels = columns.length, samples.shape[3]
-    parts = []
-    for picture in samples[:, :, needed]:
-        shrunk = resample_lines(picture, rows, filter, premultiply=premultiply)
-        turned = transposed(shrunk[None])[0, : width * channels]
-        lines = turned.view(width, channels, rows.count)
-        parts.append(resample_lines(lines, columns, filter).view(-1, channels, rows.count))
+    one = _resample_premultiplied if premultiply else _resample
+    parts = [one(picture, rows, columns, filter) for picture in samples[:, :, needed]]
     if not parts:
-        return torch.empty(0, rows.count, columns.count, channels)
+        return torch.empty(0, rows.count, columns.count, samples.shape[3])
     result = parts[0][None] if len(parts) == 1 else torch.stack(parts)
     return result.permute(0, 3, 1, 2)
+
+
+def _resample(picture: Tensor, rows: Span, columns: Span, filter: Filter) -> Tensor:
+    """[H, W, C] to [columns.count, C, rows.count]."""
+    _, width, channels = picture.shape
+    turned = _turned(resample_lines(picture, rows, filter), width * channels)
+    lines = turned.view(width, channels * rows.count)
+    return resample_lines(lines, columns, filter).view(-1, channels, rows.count)
+
+
+def _resample_premultiplied(picture: Tensor, rows: Span, columns: Span, filter: Filter) -> Tensor:
+    """The same of a picture whose last channel is alpha."""
+    _, width, channels = picture.shape
+    turned = _turned(resample_premultiplied(picture, rows, filter), width * channels)
+    planes = turned.view(channels, width, rows.count)
+    return torch.stack([resample_lines(plane, columns, filter) for plane in planes], dim=1)
+
+
+def _turned(lines: Tensor, samples: int) -> Tensor:
+    """The first `samples` of all lines [count, S], each as a line of its own."""
+    return transposed(lines[None])[0, :samples]
 
 
 IMPLEMENTATION = Separable(resample)

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels import Filter
-from kernels.bag import Bags, bags, resample_lines
+from kernels.bag import Bags, bags, resample_lines, resample_premultiplied
 from kernels.filter import Span, taps
 from kernels.reference import weight_matrix
 from tests.kernels.pictures import assert_near, noise
@@ -64,3 +64,24 @@ def test_long_lines_in_pieces_equal_short_ones_at_once(dtype: torch.dtype) -> No
     result = resample_lines(long, span, Filter.LANCZOS3)
     expected = resample_lines(short, span, Filter.LANCZOS3)[:, :8]
     assert torch.equal(result[:, :80_000], expected.repeat(1, 10_000))
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("span", [Span(400, 0.5, 399, 60), Span(400, 20, 340, 320)])
+def test_lines_are_multiplied_by_alpha_where_they_are_not_opaque(channels: int, span: Span) -> None:
+    # Wide enough for several pieces, of which the last are opaque.
+    lines = noise(400, 9_000 // channels, channels)
+    lines[200:, :, -1] = 255
+    result = resample_premultiplied(lines, span, Filter.LANCZOS3)
+    exact = lines.to(torch.float64).transpose(1, 2)
+    exact[:, :-1] *= exact[:, -1:] / 255
+    expected = weight_matrix(span, Filter.LANCZOS3) @ exact.flatten(1)
+    assert_near(result[:, :9_000], expected)
+
+
+def test_opaque_lines_are_summed_as_if_they_had_no_alpha() -> None:
+    lines, span = noise(300, 70, 4), Span(300, 1.5, 298.25, 77)
+    lines[..., -1] = 255
+    result = resample_premultiplied(lines, span, Filter.LANCZOS3)[:, :280].view(77, 4, 70)
+    expected = resample_lines(lines, span, Filter.LANCZOS3)[:, :280].view(77, 70, 4)
+    assert torch.equal(result, expected.transpose(1, 2))

@@ -2,7 +2,7 @@ import pytest
 import torch
 from PIL import Image
 
-from kernels import flatten_alpha, orient, pad
+from kernels import flatten_alpha, is_opaque, orient, pad
 from tests.kernels.pictures import assert_near, noise
 
 
@@ -67,3 +67,15 @@ def test_flatten_refuses_other_channel_counts() -> None:
 def test_orient_refuses_other_codes() -> None:
     with pytest.raises(ValueError, match="expected an Exif orientation from 1 to 8, received 0"):
         orient(noise(1, 2, 2, 3), 0)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("alpha", [0, 1, 127, 128, 254, 255])
+def test_one_pixel_that_is_not_opaque_is_seen(channels: int, alpha: int) -> None:
+    pictures = noise(2, 5, 6, channels)
+    pictures[..., -1] = 255
+    assert is_opaque(pictures)
+    pictures[1, 3, 2, -1] = alpha
+    assert is_opaque(pictures) is (alpha == 255)
+    assert is_opaque(pictures[:, :, :2])
+    assert is_opaque(pictures[:0])
