@@ -134,7 +134,8 @@ def open_source(
     Raises SourceTooLargeError over `limits.source_bytes`, and SourceChangedError where the size is
     not the expected one, or where a remote file is replaced while it is read.
     """
-    return _open(uri, expected_size, limits or Limits(), head_bytes_for(uri))
+    head_bytes = head_bytes_for(uri, expected_size)
+    return _open(uri, expected_size, limits or Limits(), head_bytes)
 
 
 def open_stream(uri: str) -> BinaryIO:

@@ -160,10 +160,15 @@ class SourceStream(RangeFile):
         super().close()
 
 
-def head_bytes_for(uri: str) -> int:
-    """How many first bytes to ask for on opening, as far as a name can tell."""
+def head_bytes_for(uri: str, size: int | None) -> int:
+    """How many first bytes to ask for on opening, as far as a name and a size can tell."""
     suffix = uri.partition("?")[0].rpartition(".")[2].lower()
-    return STILL_HEAD_BYTES if suffix in _STILLS else HEAD_BYTES
+    if suffix not in _STILLS:
+        return HEAD_BYTES
+    # Rather a little more than a request for the rest.
+    if size is not None and STILL_HEAD_BYTES < size <= 2 * STILL_HEAD_BYTES:
+        return size
+    return STILL_HEAD_BYTES
 
 
 def check_etag(uri: str, etag: str | None, expected: str | None) -> None:

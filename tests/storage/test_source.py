@@ -81,17 +81,23 @@ def test_a_stream_begins_with_what_opening_brought() -> None:
 
 
 @pytest.mark.parametrize(
-    ("uri", "expected"),
+    ("uri", "size", "expected"),
     [
-        ("https://h/a/photo.JPG?width=3.5", STILL_HEAD_BYTES),
-        ("s3://b/a.b/c.webp", STILL_HEAD_BYTES),
-        ("s3://b/clip.mp4", HEAD_BYTES),
-        ("https://h/jpg", HEAD_BYTES),
-        ("https://h/clip.mp4?poster=a.jpg", HEAD_BYTES),
+        ("https://h/a/photo.JPG?width=3.5", None, STILL_HEAD_BYTES),
+        ("s3://b/a.b/c.webp", None, STILL_HEAD_BYTES),
+        ("s3://b/clip.mp4", None, HEAD_BYTES),
+        ("https://h/jpg", None, HEAD_BYTES),
+        ("a.png", 1, STILL_HEAD_BYTES),
+        ("a.png", STILL_HEAD_BYTES + 1, STILL_HEAD_BYTES + 1),
+        ("a.png", 2 * STILL_HEAD_BYTES + 1, STILL_HEAD_BYTES),
+        ("a.mp4", STILL_HEAD_BYTES + 1, HEAD_BYTES),
+        ("https://h/clip.mp4?poster=a.jpg", None, HEAD_BYTES),
     ],
 )
-def test_more_is_asked_for_first_of_what_is_called_a_still(uri: str, expected: int) -> None:
-    assert head_bytes_for(uri) == expected
+def test_more_is_asked_for_first_of_what_is_called_a_still(
+    uri: str, size: int | None, expected: int
+) -> None:
+    assert head_bytes_for(uri, size) == expected
 
 
 def test_a_file_closes_its_descriptor_once(tmp_path: Path) -> None:
