@@ -82,6 +82,15 @@ class TestAnswers:
         assert by_range.payload == by_fd.payload
         assert by_range.header["bytes_read"] == sum(length for _, length in asked)
 
+    def test_the_head_may_come_with_the_request(self, pool):
+        data = recipe()
+        asking = request(len(data), outputs=({"width": 16, "format": "png"},))
+        with pool.lease() as lane:
+            by_fd = make(lane)
+            by_head = lane.call(asking, head=data, timeout_seconds=20)
+        assert by_head.payload == by_fd.payload
+        assert by_head.header["bytes_read"] == len(data)
+
     def test_a_lane_is_kept_for_the_next_entry(self, pool):
         with pool.lease() as lane:
             make(lane)
