@@ -25,7 +25,7 @@ MOST_REDIRECTS = 5
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 30
 
-_CONTENT_RANGE = re.compile(r"bytes (?:\d+-\d+|\*)/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes (?:(?P<first>\d+)-\d+|\*)/(?P<size>\d+)")
 _CHUNK_BYTES = 1 << 20
 
 
@@ -168,8 +168,8 @@ async def _range(
     if etag:
         headers["If-Match"] = f'"{etag}"'
     async with _request(fs, await fs.set_session(), place.path, headers) as response:
-        total = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if response.status == 416 and total and int(total[1]) == 0:
+        span = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if response.status == 416 and span and int(span["size"]) == 0:
             return _Answer(b"", 0, None, None)
         if response.status == 404:
             raise FileNotFoundError(place.path)
@@ -177,12 +177,13 @@ async def _range(
         found = _etag(response.headers.get("ETag", ""))
         check_etag(place.uri, found, etag)
         mtime = _mtime(response.headers.get("Last-Modified"))
-        if response.status != 206 or total is None or "Content-Encoding" in response.headers:
+        is_part = response.status == 206 and "Content-Encoding" not in response.headers
+        if not is_part or span is None or span["first"] != str(offset):
             if response.status == 200 and most_bytes is not None:
                 return _Answer(b"", None, found, mtime, await _saved(place, response, most_bytes))
             response.close()  # the whole body would follow
             return _Answer(b"", None, found, mtime)
-        return _Answer(await _read(response, length), int(total[1]), found, mtime)
+        return _Answer(await _read(response, length), int(span["size"]), found, mtime)
 
 
 async def _read(response: Any, length: int) -> bytes:

@@ -70,6 +70,12 @@ class Handler(BaseHTTPRequestHandler):
         span = f"bytes 0-99/{len(packed)}"
         self.answer(206, packed[:100], Content_Encoding="gzip", Content_Range=span)
 
+    def do_elsewhere(self) -> None:
+        if "Range" in self.headers:
+            self.answer(206, DATA[7:100], Content_Range=f"bytes 7-99/{len(DATA)}")
+        else:
+            self.answer(200, DATA)
+
     def do_short(self) -> None:
         first, last = map(int, self.headers["Range"].partition("=")[2].split("-"))
         last = min(last, first + 49_999) if first else last
@@ -144,8 +150,9 @@ def test_without_ranges_there_is_a_file(web: str, path: str) -> None:
     assert len(Handler.asked) == 1
 
 
-def test_a_part_of_a_packed_body_is_of_no_use(web: str) -> None:
-    with storage.open_source(f"{web}/packedpart") as source:
+@pytest.mark.parametrize("path", ["packedpart", "elsewhere"])
+def test_a_part_that_is_of_no_use(web: str, path: str) -> None:
+    with storage.open_source(f"{web}/{path}") as source:
         assert source.read_at(500_000, 1000) == DATA[500_000:501_000]
         assert (source.requests, source.bytes_read) == (2, len(DATA))
     assert [span is None for _, span in Handler.asked] == [False, True]
