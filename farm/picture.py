@@ -6,6 +6,7 @@ from torch import Tensor
 
 import kernels
 from farm.engines.frame import FrameBatch
+from farm.engines.profile import apply_profile
 from farm.geometry import Geometry, Size
 from farm.spec import Fidelity, ImageFormat, ThumbnailSpec
 
@@ -28,6 +29,8 @@ def finish(
     the background, else white. The canvas around a padded picture is the background, else black.
     """
     pictures = _resampled(batch, picks, geometry)
+    if batch.profile is not None:
+        pictures = apply_profile(pictures, batch.profile)
     background = _rgb(spec.background)
     if pictures.shape[-1] == 4 and (background or spec.format is ImageFormat.JPG):
         pictures = kernels.flatten_alpha(pictures, color=background or _WHITE)

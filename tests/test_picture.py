@@ -1,14 +1,18 @@
 """Finished pictures: they have the planned size, keep their colours and lie on their ground."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farm.engines.frame import FrameBatch
+from farm.engines.profile import apply_profile
 from farm.geometry import Fit, Size, fit_geometry
 from farm.media import ColorTags, Matrix
 from farm.picture import finish
+from farm.samples.profile import WIDE, encode_icc
 from farm.spec import ThumbnailSpec
 
 
@@ -126,3 +130,44 @@ def test_what_lies_around_a_padded_picture(output, channels, expected):
     _, pictures = finished(frames, ThumbnailSpec.model_validate(asked))
     assert tuple(pictures[0, 0, 0].tolist()) == expected
     assert pictures[0, 4, 4, :3].tolist() == [200, 200, 200]
+
+
+WIDE_ICC = encode_icc(WIDE)
+
+
+@pytest.mark.parametrize("fit", Fit)
+@pytest.mark.parametrize("alpha", [(), (255,), (77,), (0,)])
+def test_a_flat_colour_is_read_by_its_profile_inside_the_canvas_only(fit, alpha):
+    size = Size(40, 30)
+    stored = flat((200, 90, 30, *alpha), size)
+    asked = {"width": 20, "height": 20, "fit": fit, "format": "png"}
+    spec = ThumbnailSpec.model_validate(asked)
+    _, made = finished(replace(batch((stored,), size), profile=WIDE_ICC), spec)
+    _, wanted = finished(batch((apply_profile(stored, WIDE_ICC),), size), spec)
+    assert torch.equal(made, wanted)
+    _, unread = finished(batch((stored,), size), spec)
+    assert torch.equal(made, unread) == (alpha == (0,))
+
+
+def test_what_lies_under_transparency_is_not_read_by_the_profile():
+    size = Size(4, 4)
+    frames = replace(batch((flat((9, 9, 9, 0), size),), size), profile=WIDE_ICC)
+    _, pictures = finished(frames, ThumbnailSpec(width=2, background="#c85a1e"))
+    assert tuple(pictures[0, 0, 0].tolist()) == (200, 90, 30)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_read_by_the_profile_after_the_resize_or_before_is_next_to_the_same(channels):
+    # Away from the edge of sRGB, at which colours are clipped and its curve is steep.
+    size = Size(240, 180)
+    across = torch.linspace(110, 160, size.width).expand(size.height, -1)
+    down = torch.linspace(160, 110, size.height)[:, None].expand(-1, size.width)
+    alpha = torch.linspace(255, 20, size.width).expand(size.height, -1)
+    ramps = (across, down, (across + down) / 2, alpha)[:channels]
+    stored = torch.stack(ramps, dim=2)[None].to(torch.uint8)
+    spec = ThumbnailSpec(width=60, format="png")
+    _, made = finished(replace(batch((stored,), size), profile=WIDE_ICC), spec)
+    _, wanted = finished(batch((apply_profile(stored, WIDE_ICC),), size), spec)
+    off = (made.int() - wanted.int()).abs()
+    assert off.max() <= 2
+    assert off.float().mean() <= 0.25

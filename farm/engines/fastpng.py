@@ -4,15 +4,14 @@ from functools import partial
 from typing import ClassVar
 
 import isal
-from PIL import Image
-from torch import Tensor
 
 from farm.engines import PassedOnError, Source
 from farm.engines.pillow_errors import too_large, translated
 from farm.engines.png_chunks import MOST_HEADER_BYTES, PngHeader, image_data, parse_header
 from farm.engines.png_rows import decode_rows
 from farm.engines.prefix import Prefix
-from farm.engines.srgb import to_srgb, without_opaque_alpha
+from farm.engines.profile import ProfileError, needed_profile
+from farm.engines.srgb import without_opaque_alpha
 from farm.engines.still import OddError, Planes, StillDecoder, passed_on
 from farm.geometry import Size
 from farm.media import MediaFormat, MediaKind
@@ -70,17 +69,9 @@ def _read_header(data: Prefix) -> PngHeader:
 
 
 def _decode(data: Prefix, header: PngHeader, at_least: Size, fidelity: Fidelity) -> Planes:
+    try:
+        profile = needed_profile(header.profile, "RGB")
+    except ProfileError as error:
+        raise OddError("has a profile of no use") from error
     plane = decode_rows(image_data(data.all()), header)
-    if header.profile is not None:
-        return Planes((_converted(plane, header.profile),))
-    return Planes((without_opaque_alpha(plane),))
-
-
-def _converted(plane: Tensor, profile: bytes) -> Tensor:
-    """The pixels in sRGB."""
-    picture = Image.fromarray(plane.numpy())
-    picture.info["icc_profile"] = profile
-    converted, honoured = to_srgb(picture)
-    if not honoured:
-        raise OddError("has a profile of no use")
-    return converted
+    return Planes((without_opaque_alpha(plane),), profile=profile)

@@ -16,8 +16,10 @@ class FrameBatch:
     three planes Y [N, H, W], U and V [N, h, w] as coded (uint8, or int16/int32 holding
     `color.bits` bits). `full_size` is the coded size of the source, larger than the planes where
     the decoder shrank on load; geometry is counted in it. `orientation` is an Exif code,
-    `pixel_aspect` the width of a pixel over its height. `answers[n]` are the indices of the targets
-    that picture n is for; `pts_seconds[n]` is its own time, 0 for a still.
+    `pixel_aspect` the width of a pixel over its height. `profile` is an ICC profile that
+    `needed_profile` found to fit: the colours are its, and become sRGB when the pictures are small.
+    `answers[n]` are the indices of the targets that picture n is for; `pts_seconds[n]` is its own
+    time, 0 for a still.
     """
 
     planes: tuple[Tensor, ...]
@@ -27,6 +29,7 @@ class FrameBatch:
     pts_seconds: tuple[float, ...]
     orientation: int = 1
     pixel_aspect: float = 1.0
+    profile: bytes | None = None
 
     @property
     def is_yuv(self) -> bool:

@@ -1,4 +1,4 @@
-"""Decodes still pictures with Pillow: first frame or page, upright by its tag, in sRGB."""
+"""Decodes still pictures with Pillow: first frame or page, upright by its tag."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 from farm.engines import Source
 from farm.engines.frame import FrameBatch
 from farm.engines.pillow_errors import PLUGIN_ERRORS, too_large, translated
-from farm.engines.srgb import to_srgb
+from farm.engines.srgb import to_pixels
 from farm.errors import UnsupportedFormatError
 from farm.geometry import Size
 from farm.media import ColorTags, MediaFormat, MediaInfo, MediaKind
@@ -122,16 +122,17 @@ class PillowDecoder:
         self._notes["mode"] = picture.mode
         self._notes["shrink"] = max(1, round(full_size.width / picture.width))
         orientation = self._orientation(picture)
-        plane, honoured = to_srgb(_as_stored(picture))
-        if not honoured:
+        pixels = to_pixels(_as_stored(picture))
+        if not pixels.honoured:
             self._warnings["icc_ignored"] = None
         return FrameBatch(
-            planes=(plane[None],),
+            planes=(pixels.plane[None],),
             color=ColorTags(),
             full_size=full_size,
             answers=(tuple(range(count)),),
             pts_seconds=(0.0,),
             orientation=orientation,
+            profile=pixels.profile,
         )
 
     def _load(self, at_least: Size | None) -> tuple[Image.Image, Size]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from isal import isal_zlib
 
-from farm.engines.srgb import is_srgb
+from farm.engines.profile import is_srgb
 from farm.engines.still import OddError
 from farm.geometry import Size
 

@@ -1,6 +1,6 @@
-"""Turns Pillow's pictures, whatever their mode and colour profile, into 8-bit sRGB tensors."""
+"""Turns Pillow's pictures, whatever their mode, into 8-bit RGB(A) tensors."""
 
-import io
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -8,48 +8,55 @@ import torch
 from PIL import Image, ImageCms
 from torch import Tensor
 
-_SRGB_NAMES = ("sRGB IEC61966-2", "sRGB built-in")
-
-# What a profile says of itself in its header -> the Pillow modes that it can describe.
-_PROFILE_MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
-
-_INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
-_FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
+import kernels
+from farm.engines.profile import INTENT, ProfileError, convert, needed_profile, srgb
 
 
-def to_srgb(picture: Image.Image) -> tuple[Tensor, bool]:
-    """The picture as uint8 [H, W, C], C = 3 or, where a pixel is not opaque, 4.
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """A picture as uint8 [H, W, C], C = 3 or, where a pixel is not opaque, 4.
 
-    The second value is False where the picture has a colour profile that had to be ignored.
+    `profile` is still to be applied; without one, the colours are sRGB. `honoured` is False where
+    the picture has a colour profile that had to be ignored.
     """
-    profile = picture.info.get("icc_profile")
-    if picture.mode in ("RGB", "RGBA") and not profile and "transparency" not in picture.info:
-        return without_opaque_alpha(_to_tensor(picture)), True
+
+    plane: Tensor
+    profile: bytes | None = None
+    honoured: bool = True
+
+
+def to_pixels(picture: Image.Image) -> Pixels:
+    """The pixels of a picture; those that RGB cannot hold in its own space are converted here."""
+    if picture.mode in ("RGB", "RGBA") and "transparency" not in picture.info:
+        profile, honoured = _profile(picture, "RGB")
+        return Pixels(without_opaque_alpha(_to_tensor(picture)), profile, honoured)
     color, alpha = _split(picture)
-    honoured = True
+    profile, honoured = None, True
     if color.mode == "LAB":
         color = ImageCms.applyTransform(color, _from_lab())  # type: ignore[assignment]
-    elif profile:
-        color, honoured = _apply_profile(color, profile)
+    else:
+        profile, honoured = _profile(picture, color.mode)
+    if profile and color.mode == "CMYK":
+        color, profile = convert(color, profile), None
     color = color.convert("RGB")
     if alpha is not None and alpha.getextrema() != (255, 255):
         color.putalpha(alpha)
-    return _to_tensor(color), honoured
+    return Pixels(_to_tensor(color), profile, honoured)
+
+
+def _profile(picture: Image.Image, mode: str) -> tuple[bytes | None, bool]:
+    """The profile by which pixels of `mode` are to be converted, and False where it is useless."""
+    try:
+        return needed_profile(picture.info.get("icc_profile"), mode), True
+    except ProfileError:
+        return None, False
 
 
 def without_opaque_alpha(plane: Tensor) -> Tensor:
     """The picture [H, W, C] without a fourth channel that says nothing."""
-    if plane.shape[2] == 4 and int(plane[..., 3].min()) == 255:
+    if plane.shape[2] == 4 and kernels.is_opaque(plane):
         return plane[..., :3].contiguous()
     return plane
-
-
-def is_srgb(profile: bytes) -> bool:
-    """Whether a colour profile is sRGB by its name, so that it changes nothing."""
-    try:
-        return _to_srgb_transform(profile)[1] is None
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return False
 
 
 def _split(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
@@ -93,40 +100,9 @@ def _to_gray(picture: Image.Image) -> Image.Image:
     return Image.fromarray(gray.clip(0, 255).astype(np.uint8))
 
 
-def _apply_profile(color: Image.Image, profile: bytes) -> tuple[Image.Image, bool]:
-    try:
-        mode, transform = _to_srgb_transform(profile)
-        if transform is None:
-            return color, True
-        if mode == "RGB" and color.mode == "L":
-            color = color.convert("RGB")
-        if color.mode != mode:
-            return color, False
-        converted = ImageCms.applyTransform(color, transform)
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return color, False
-    return (color if converted is None else converted), True
-
-
-@lru_cache(maxsize=16)
-def _to_srgb_transform(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
-    """The mode that a profile describes and its way to sRGB, None where it is sRGB already."""
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    mode = _PROFILE_MODES.get(source.profile.xcolor_space, "")
-    description = (source.profile.profile_description or "").strip("\0 ")
-    if description == "sRGB" or description.startswith(_SRGB_NAMES):
-        return mode, None
-    return mode, ImageCms.buildTransform(source, _srgb(), mode, "RGB", _INTENT, _FLAGS)
-
-
-@lru_cache(maxsize=1)
-def _srgb() -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-
-
 @lru_cache(maxsize=1)
 def _from_lab() -> ImageCms.ImageCmsTransform:
-    return ImageCms.buildTransform(ImageCms.createProfile("LAB"), _srgb(), "LAB", "RGB", _INTENT)
+    return ImageCms.buildTransform(ImageCms.createProfile("LAB"), srgb(), "LAB", "RGB", INTENT)
 
 
 def _to_tensor(picture: Image.Image) -> Tensor:

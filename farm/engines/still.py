@@ -29,6 +29,7 @@ class Planes:
     planes: tuple[Tensor, ...]
     color: ColorTags = field(default_factory=ColorTags)
     notes: dict[str, Note] = field(default_factory=dict)
+    profile: bytes | None = None
 
 
 Decode: TypeAlias = Callable[[Size, Fidelity], Planes]
@@ -90,6 +91,7 @@ class StillDecoder:
             full_size=self._size,
             answers=(tuple(range(len(targets))),),
             pts_seconds=(0.0,),
+            profile=made.profile,
         )
 
     def close(self) -> None:

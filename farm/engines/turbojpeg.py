@@ -8,8 +8,6 @@ import numpy as np
 import simplejpeg
 import torch
 from numpy.typing import NDArray
-from PIL import Image
-from torch import Tensor
 
 from farm.engines import PassedOnError, Source
 from farm.engines.frame import FrameBatch
@@ -24,9 +22,10 @@ from farm.engines.jpeg_scans import Cut, cut_early, cut_exactly
 from farm.engines.pillow import PillowDecoder, PillowEngine
 from farm.engines.pillow_errors import too_large, translated
 from farm.engines.prefix import Prefix
-from farm.engines.srgb import is_srgb, to_srgb
+from farm.engines.profile import ProfileError, needed_profile
+from farm.engines.still import Planes
 from farm.geometry import Size
-from farm.media import ColorTags, MediaFormat, MediaInfo, MediaKind
+from farm.media import MediaFormat, MediaInfo, MediaKind
 from farm.sampling import Target
 from farm.settings import Limits
 from farm.spec import Fidelity
@@ -86,9 +85,9 @@ class TurboJpegDecoder:
             return
         least = at_least or self._header.size
         try:
-            plane = self._by_preview(least) if previews else None
-            if plane is None:
-                plane = self._by_scans(_shrink(self._header.size, least), fidelity)
+            made = self._by_preview(least) if previews else None
+            if made is None:
+                made = self._by_scans(_shrink(self._header.size, least), fidelity)
         except ValueError as error:
             yield from self._by_pillow(error, targets, at_least)
             return
@@ -98,18 +97,19 @@ class TurboJpegDecoder:
             ) from error
         self._notes["frames_decoded"] = 1
         yield FrameBatch(
-            planes=(plane[None],),
-            color=ColorTags(),
+            planes=tuple(plane[None] for plane in made.planes),
+            color=made.color,
             full_size=self._header.size,
             answers=(tuple(range(len(targets))),),
             pts_seconds=(0.0,),
             orientation=self._header.orientation,
+            profile=made.profile,
         )
 
     def close(self) -> None:
         """Nothing is open but the source's file, which stays so."""
 
-    def _by_preview(self, at_least: Size) -> Tensor | None:
+    def _by_preview(self, at_least: Size) -> Planes | None:
         """The Exif thumbnail, where it shows the same picture in the size that is asked."""
         found = self._header.thumbnail
         if found is None or found.orientation not in (None, self._header.orientation):
@@ -120,20 +120,20 @@ class TurboJpegDecoder:
                 return None
             if not _covers(header.size, at_least):
                 return None
-            plane = self._decode(found.data, header, _shrink(header.size, at_least))
+            made = self._decode(found.data, header, _shrink(header.size, at_least))
         except ValueError:
             return None  # The picture itself has none of its faults.
         self._notes["preview"] = "exif"
-        return plane
+        return made
 
-    def _by_scans(self, shrink: int, fidelity: Fidelity) -> Tensor:
+    def _by_scans(self, shrink: int, fidelity: Fidelity) -> Planes:
         """The picture by as few of its scans as serve; raises ValueError as `_decode` does."""
         self._notes["shrink"] = shrink
         if cut := self._cut(shrink, fidelity):
             with suppress(ValueError):
-                plane = self._decode(cut.data, self._header, shrink, fast=fidelity is Fidelity.FAST)
+                made = self._decode(cut.data, self._header, shrink, fast=fidelity is Fidelity.FAST)
                 self._notes["scans"] = f"{cut.kept} of {cut.seen}"
-                return plane
+                return made
         fast = fidelity is Fidelity.FAST
         return self._decode(self._data.all(), self._header, shrink, fast=fast)
 
@@ -152,32 +152,22 @@ class TurboJpegDecoder:
 
     def _decode(
         self, data: Buffer, header: JpegHeader, shrink: int, *, fast: bool = False
-    ) -> Tensor:
+    ) -> Planes:
         """The picture as uint8 [H, W, 3]; raises ValueError at anything that libjpeg warns of."""
-        profile = header.profile or self._header.profile
-        convert = profile is not None and not is_srgb(profile)
-        # Pillow, which converts, keeps four bytes of each pixel.
-        samples = "RGB" if not convert else "L" if len(header.components) == 1 else "RGBX"
         width, height = _shrunk(header.size, shrink)
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-            data,
-            colorspace="GRAY" if samples == "L" else samples,
-            fastupsample=fast,
-            min_width=width,
-            min_height=height,
+            data, colorspace="RGB", fastupsample=fast, min_width=width, min_height=height
         )
-        return self._converted(pixels, samples, profile) if convert else torch.from_numpy(pixels)
+        return Planes((torch.from_numpy(pixels),), profile=self._profile(header))
 
-    def _converted(self, pixels: NDArray[np.uint8], samples: str, profile: bytes | None) -> Tensor:
-        """The pixels in sRGB."""
-        size = pixels.shape[1], pixels.shape[0]
-        mode = samples.removesuffix("X")
-        picture = Image.frombuffer(mode, size, pixels, "raw", samples, 0, 1)
-        picture.info["icc_profile"] = profile
-        plane, honoured = to_srgb(picture)
-        if not honoured:
+    def _profile(self, header: JpegHeader) -> bytes | None:
+        """The profile by which the picture is to be converted; warns where it is of no use."""
+        mode = "L" if len(header.components) == 1 else "RGB"
+        try:
+            return needed_profile(header.profile or self._header.profile, mode)
+        except ProfileError:
             self._warnings["icc_ignored"] = None
-        return plane
+            return None
 
     def _by_pillow(
         self, error: ValueError, targets: Sequence[Target], at_least: Size | None

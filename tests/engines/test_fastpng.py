@@ -20,7 +20,7 @@ from farm.geometry import Size
 from farm.media import MediaFormat, MediaKind
 from farm.settings import Limits
 from tests.engines.contract import START, EngineContract, source_of
-from tests.engines.test_pillow import png_of, saved, scene, swapped_primaries
+from tests.engines.test_pillow import png_of, saved, scene, shown, swapped_primaries
 
 PNG = MediaFormat(MediaKind.IMAGE, "png")
 COLOR_TYPES = {3: 2, 4: 6}
@@ -30,7 +30,7 @@ def pixels(data: bytes, engine: str = "fastpng") -> torch.Tensor:
     decoder = load(engine).open(source_of(data, "photo"), media_format=PNG, limits=Limits())
     (batch,) = decoder.frames([START], at_least=None)
     assert batch.orientation == 1
-    return batch.planes[0][0]
+    return shown(batch)
 
 
 def chunks_of(data: bytes) -> list[tuple[bytes, bytes]]:

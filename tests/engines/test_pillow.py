@@ -11,6 +11,7 @@ from PIL import Image, ImageCms, JpegImagePlugin, PngImagePlugin
 
 from farm.engines import Source, available, candidates, load
 from farm.engines.frame import FrameBatch
+from farm.engines.profile import apply_profile
 from farm.errors import (
     CorruptError,
     EngineUnavailableError,
@@ -56,7 +57,13 @@ def decoded(data: bytes, *, at_least: Size | None = None, name: str = "photo") -
 
 
 def pixels(data: bytes, *, name: str = "photo") -> torch.Tensor:
-    return decoded(data, name=name).planes[0][0]
+    return shown(decoded(data, name=name))
+
+
+def shown(batch: FrameBatch) -> torch.Tensor:
+    """The first picture of a batch in sRGB."""
+    (pictures,) = batch.planes
+    return (apply_profile(pictures, batch.profile) if batch.profile else pictures)[0]
 
 
 def assert_near(plane: torch.Tensor, picture: Image.Image, tolerance: float) -> None:
@@ -318,20 +325,21 @@ class TestColorProfile:
         picture = picture or Image.new("RGB", (4, 4), RED).convert(mode)
         decoder = opened(saved(picture, "PNG", icc_profile=swapped_primaries()))
         (batch,) = decoder.frames([START], at_least=None)
-        red, green, _, *alpha = batch.planes[0][0, 0, 0].tolist()
+        red, green, _, *alpha = shown(batch)[0, 0].tolist()
         assert green > 150 > 60 > red
         assert alpha == ([77] if mode == "RGBA" else [])
         assert decoder.warnings == ()
 
     def test_srgb_changes_nothing(self):
         data = saved(scene(), "PNG", icc_profile=profile_of("sRGB"))
+        assert decoded(data).profile is None
         assert_near(pixels(data), scene(), 0)
 
     @pytest.mark.parametrize("profile", [b"rubbish" * 40, profile_of("LAB")])
     def test_unusable_profile_is_ignored_with_a_warning(self, profile):
         decoder = opened(saved(scene(), "PNG", icc_profile=profile))
         (batch,) = decoder.frames([START], at_least=None)
-        assert_near(batch.planes[0][0], scene(), 0)
+        assert_near(shown(batch), scene(), 0)
         assert decoder.warnings == ("icc_ignored",)
 
     def test_gray_picture_with_rgb_profile(self):
@@ -412,7 +420,7 @@ class TestErrors:
             raise MemoryError
 
         decoder = opened(saved(scene(), "PNG"))
-        monkeypatch.setattr("farm.engines.pillow.to_srgb", starve)
+        monkeypatch.setattr("farm.engines.pillow.to_pixels", starve)
         with pytest.raises(MemoryError):
             list(decoder.frames([START], at_least=None))
 
