@@ -111,7 +111,8 @@ def resample_premultiplied(lines: Tensor, span: Span, filter: Filter) -> Tensor:
     samples = width * channels
     if span.is_copy:
         copied = torch.empty(span.count, channels, width)
-        _load_premultiplied(copied, _planes(lines[span.copied]))
+        _load_times_alpha(copied, _planes(lines[span.copied]))
+        copied[:, :-1] /= 255
         return copied.view(span.count, samples)
     cut = bags(span, filter, _TABLE_BYTES // max(1, samples * 4))
     room = _most_lines(cut)
@@ -123,8 +124,10 @@ def resample_premultiplied(lines: Tensor, span: Span, filter: Filter) -> Tensor:
             opaque[:count, :samples].view(planes.shape).copy_(planes)
             parts.append(_sum_bytes(opaque[:count], piece))
         else:
-            _load_premultiplied(floats[:count, :samples].view(planes.shape), planes)
-            parts.append(_sum_floats(floats[:count], piece))
+            _load_times_alpha(floats[:count, :samples].view(planes.shape), planes)
+            summed = _sum_floats(floats[:count], piece)
+            summed[:, : samples - width] /= 255  # now that lines are few
+            parts.append(summed)
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
@@ -133,9 +136,9 @@ def _planes(lines: Tensor) -> Tensor:
     return transposed(lines.contiguous())
 
 
-def _load_premultiplied(target: Tensor, planes: Tensor) -> None:
+def _load_times_alpha(target: Tensor, planes: Tensor) -> None:
     target.copy_(planes)
-    target[:, :-1] *= target[:, -1:] / 255
+    target[:, :-1] *= target[:, -1:]
 
 
 def _most_lines(cut: tuple[Bags, ...]) -> int:
