@@ -21,11 +21,13 @@ import torch
 from farm import engines
 from farm.engines import Source
 from farm.pipeline import make_thumbnails
+from farm.record import Status
 from farm.samples.videos import RECIPES
 from farm.sampling import Target
 from farm.settings import Limits
+from farm.single import make_one
 from farm.sniff import HEAD_BYTES, sniff
-from farm.spec import Accuracy, Entry, ThumbnailSpec
+from farm.spec import Accuracy, Entry, Job, ThumbnailSpec
 
 FFPROBE = shutil.which("ffprobe")
 SHARES = (0.05, 0.15, 0.5, 0.85, 0.99)
@@ -89,6 +91,9 @@ class Truth:
 
     def seconds(self, ticks: int) -> float:
         return float(ticks * self.time_base)
+
+    def ticks(self, seconds: float) -> int:
+        return round(Fraction(seconds) / self.time_base)
 
     def exact(self, ticks: int) -> int:
         """The ticks of the picture that is shown at a moment."""
@@ -161,7 +166,7 @@ def samples_of(frame: av.VideoFrame) -> list[np.ndarray]:
     """The samples of each plane, without what pads its lines."""
     kind = np.dtype("<u2" if frame.format.components[0].bits > 8 else "u1")
     lines = [np.frombuffer(plane, kind).reshape(plane.height, -1) for plane in frame.planes]
-    return [all[:, : plane.width] for all, plane in zip(lines, frame.planes, strict=True)]
+    return [rows[:, : plane.width] for rows, plane in zip(lines, frame.planes, strict=True)]
 
 
 def digest(planes: Iterable[np.ndarray]) -> bytes:
@@ -185,7 +190,7 @@ def thumbnailed(path: Path, truth: Truth, asked: list[int], **fields: Any) -> li
         made = make_thumbnails(entry, 1, source, limits=Limits())
     assert made.info.start_seconds == pytest.approx(truth.seconds(truth.first), abs=1e-9)
     assert made.fallback is None
-    return [round(Fraction(one.pts_seconds) / truth.time_base) for one in made.thumbnails]
+    return [truth.ticks(one.pts_seconds) for one in made.thumbnails]
 
 
 def decoded(path: Path, truth: Truth, asked: list[int], **fields: Any) -> list[tuple[int, bytes]]:
@@ -197,7 +202,7 @@ def decoded(path: Path, truth: Truth, asked: list[int], **fields: Any) -> list[t
         media_format = sniff(source.read_at(0, HEAD_BYTES), name=path.name)
         decoder = engines.load("pyav").open(source, media_format=media_format, limits=Limits())
         for batch in decoder.frames(targets, at_least=None):
-            ticks = round(Fraction(batch.pts_seconds[0]) / truth.time_base)
+            ticks = truth.ticks(batch.pts_seconds[0])
             picture = digest(plane[0].numpy() for plane in batch.planes)
             found |= dict.fromkeys(batch.answers[0], (ticks, picture))
         decoder.close()
@@ -232,6 +237,25 @@ def test_a_keyframe_too_far_gives_way_to_the_exact_frame(video: Path) -> None:
     shown = {ticks: truth.near(ticks) for ticks in truth.moments()}
     made = thumbnailed(video, truth, list(shown), max_drift=MAX_DRIFT_SECONDS)
     assert made == list(shown.values())
+
+
+def test_a_lane_gives_the_same(samples: Path, tmp_path: Path) -> None:
+    path = samples / "videos" / "h264-720p.mp4"
+    truth = truth_of(path)
+    shown, outputs = [], []
+    modes = (
+        ({}, truth.keyed),
+        ({"accuracy": "exact"}, truth.exact),
+        ({"max_drift": MAX_DRIFT_SECONDS}, truth.near),
+    )
+    for number, (fields, rule) in enumerate(modes):
+        for ticks in truth.moments():
+            shown.append(rule(ticks))
+            outputs.append(spec(truth, ticks, fields, f"{number}-{ticks}.png"))
+    job = Job(manifest="none", destination=str(tmp_path), outputs=outputs)
+    record = make_one(job, {"source": str(path)})
+    assert record.status is Status.OK
+    assert [truth.ticks(made.pts_seconds) for made in record.artifacts] == shown
 
 
 @pytest.mark.skipif(FFPROBE is None, reason="needs ffprobe")
