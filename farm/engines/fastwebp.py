@@ -1,6 +1,7 @@
 """Decodes opaque lossy WebPs to YUV with FFmpeg; the rest is Pillow's."""
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -12,7 +13,8 @@ from torch import Tensor
 from farm.engines import PassedOnError, Source
 from farm.engines.pillow_errors import too_large, translated
 from farm.engines.prefix import Prefix
-from farm.engines.still import OddError, Planes, StillDecoder, passed_on
+from farm.engines.profile import ProfileError, needed_profile
+from farm.engines.still import Note, OddError, Planes, StillDecoder, passed_on
 from farm.geometry import Size
 from farm.media import ColorTags, Matrix, MediaFormat, MediaKind, Siting
 from farm.settings import Limits
@@ -30,16 +32,20 @@ _COLOR = ColorTags(matrix=Matrix.BT601, full_range=False, siting=Siting.CENTER)
 _UNFILTERED_SHRINK = 8 / 3
 
 
+_PROFILE = 0x20  # the flag of an extended file that has nothing but a profile
+
+
 @dataclass(frozen=True, slots=True)
 class WebpHeader:
-    """What a simple lossy file (RFC 9649, 2.5) says of itself."""
+    """What a simple lossy file (RFC 9649, 2.5) or an extended one (2.7) says of itself."""
 
     size: Size
     file_bytes: int
+    is_extended: bool = False
 
 
 class FastWebpEngine:
-    """WebP of nothing but one lossy picture: no transparency, profile, tags or animation."""
+    """WebP of one lossy picture, perhaps with a profile: no transparency, tags or animation."""
 
     name: ClassVar[str] = "fastwebp"
     kinds: ClassVar[frozenset[MediaKind]] = frozenset({MediaKind.IMAGE})
@@ -51,7 +57,7 @@ class FastWebpEngine:
         return str(av.__version__)
 
     def open(self, source: Source, *, media_format: MediaFormat, limits: Limits) -> StillDecoder:
-        """Reads the header; raises PassedOnError for all but simple lossy files."""
+        """Reads the header; raises PassedOnError for all but opaque lossy files."""
         if media_format.name != "webp":
             raise PassedOnError(
                 f"{source.name}: is {media_format.name}; engine {self.name} decodes webp only"
@@ -78,32 +84,67 @@ def parse_header(data: bytes) -> WebpHeader:
     """The header of a file that begins with `data`; raises OddError at what is not plain."""
     if len(data) < _HEADER_BYTES or data[:4] != b"RIFF" or data[8:12] != b"WEBP":
         raise OddError("has no header of WebP")
+    file_bytes = 8 + int.from_bytes(data[4:8], "little")
+    if data[12:16] == b"VP8X":
+        flags = data[20]
+        if flags != _PROFILE:
+            raise OddError(f"is extended with flags {flags:#04x}")
+        size = Size(*(1 + int.from_bytes(data[at : at + 3], "little") for at in (24, 27)))
+        return WebpHeader(size, file_bytes, is_extended=True)
     if data[12:16] != b"VP8 ":
         raise OddError(f"begins with a chunk {data[12:16]!r}")
-    file_bytes, frame_bytes = struct.unpack_from("<I8xI", data, 4)
-    if frame_bytes + 12 > file_bytes:
+    if int.from_bytes(data[16:20], "little") + 20 > file_bytes:
         raise OddError("has a frame that does not fit its file")
-    # The header of a key frame: RFC 6386, 9.1.
-    if data[20] & 1 or data[23:26] != b"\x9d\x01\x2a":
+    return WebpHeader(_frame_size(data[20:]), file_bytes)
+
+
+def _frame_size(frame: bytes) -> Size:
+    """The size of a lossy picture by the header of its key frame: RFC 6386, 9.1."""
+    if len(frame) < 10 or frame[0] & 1 or frame[3:6] != b"\x9d\x01\x2a":
         raise OddError("does not begin with a key frame")
-    width, height = struct.unpack_from("<HH", data, 26)
+    width, height = struct.unpack_from("<HH", frame, 6)
     if not (0 < width < 1 << 14 and 0 < height < 1 << 14):
         raise OddError("has no pixels, or some that are to be scaled up")
-    return WebpHeader(Size(width, height), 8 + file_bytes)
+    return Size(width, height)
 
 
 def _decode(data: Prefix, header: WebpHeader, at_least: Size, fidelity: Fidelity) -> Planes:
+    shrink = min(header.size.width / at_least.width, header.size.height / at_least.height)
+    is_small = fidelity is not Fidelity.BEST and shrink >= _UNFILTERED_SHRINK
     file = data.all()
     if len(file) < header.file_bytes:
         raise OddError("ends early")
-    shrink = min(header.size.width / at_least.width, header.size.height / at_least.height)
-    if fidelity is Fidelity.BEST or shrink < _UNFILTERED_SHRINK:
-        return Planes(_yuv(file, header.size), _COLOR)
-    planes = _yuv(file, header.size, skip_loop_filter="all")
-    return Planes(planes, _COLOR, {"loop_filter": "skipped"})
+    profile = _profile(file, header) if header.is_extended else None
+    options = {"skip_loop_filter": "all"} if is_small else {}
+    notes: dict[str, Note] = {"loop_filter": "skipped"} if is_small else {}
+    return Planes(_yuv(file, header.size, options), _COLOR, notes, profile)
 
 
-def _yuv(file: memoryview, size: Size, **options: str) -> tuple[Tensor, ...]:
+def _profile(file: memoryview, header: WebpHeader) -> bytes | None:
+    """The profile of an extended file; raises OddError where its chunks are not the usual ones."""
+    chunks = dict(_chunks(file[: header.file_bytes]))
+    if list(chunks) != [b"VP8X", b"ICCP", b"VP8 "]:
+        raise OddError(f"has the chunks {list(chunks)}")
+    if _frame_size(bytes(chunks[b"VP8 "][:10])) != header.size:
+        raise OddError("has a picture that does not fill its canvas")
+    try:
+        return needed_profile(bytes(chunks[b"ICCP"]), "RGB")
+    except ProfileError as error:
+        raise OddError("has a profile of no use") from error
+
+
+def _chunks(file: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    place = 12
+    while place + 8 <= len(file):
+        name, size = struct.unpack_from("<4sI", file, place)
+        content = file[place + 8 : place + 8 + size]
+        if len(content) < size:
+            raise OddError("ends early")
+        yield name, content
+        place += 8 + size + size % 2
+
+
+def _yuv(file: memoryview, size: Size, options: dict[str, str]) -> tuple[Tensor, ...]:
     """Y [H, W], U and V [h, w]; raises OddError at any fault."""
     decoder = av.CodecContext.create("webp", "r")
     decoder.thread_count = 1

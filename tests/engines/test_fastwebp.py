@@ -13,6 +13,7 @@ from farm.engines.frame import FrameBatch
 from farm.errors import LimitError
 from farm.geometry import Size
 from farm.media import Matrix, MediaFormat, MediaKind, Siting
+from farm.samples.profile import WIDE, encode_icc
 from farm.settings import Limits
 from farm.spec import Fidelity
 from tests.engines.contract import START, EngineContract, source_of
@@ -138,8 +139,33 @@ def odd_files() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("data", odd_files().values(), ids=odd_files())
 def test_other_files_are_passed_on(data):
-    with pytest.raises(PassedOnError, match="photo: begins with a chunk b'VP8"):
+    with pytest.raises(
+        PassedOnError, match="photo: (begins with a chunk b'VP8L'|is extended|has a profile of)"
+    ):
         decoded(data)
+
+
+def test_a_profile_is_handed_on_for_the_small_picture():
+    wide = encode_icc(WIDE)
+    batch, _ = decoded(saved(photo((320, 240)), "WEBP", icc_profile=wide))
+    plain, _ = decoded(saved(photo((320, 240)), "WEBP"))
+    assert (batch.profile, plain.profile) == (wide, None)
+    assert all(map(torch.equal, batch.planes, plain.planes))
+    srgb = saved(photo((320, 240)), "WEBP", icc_profile=profile_of("sRGB"))
+    assert decoded(srgb)[0].profile is None
+
+
+@pytest.mark.parametrize("place", [24, -1])
+def test_odd_extended_files_are_passed_on(place):
+    """A canvas that the picture does not fill, and chunks beyond the picture."""
+    data = bytearray(saved(scene(), "WEBP", icc_profile=encode_icc(WIDE)))
+    if place < 0:
+        data += b"TEXT" + bytes(4)
+        data[4:8] = (len(data) - 8).to_bytes(4, "little")
+    else:
+        data[place] += 1
+    with pytest.raises(PassedOnError, match=r"photo: has (the chunks|a picture)"):
+        decoded(bytes(data))
 
 
 @pytest.mark.parametrize("cut", [0, 11, 29, 60, -1])
