@@ -11,6 +11,9 @@ from hypothesis import settings
 settings.register_profile("farm", deadline=None)
 settings.load_profile("farm")
 
+# One thread each, as in lanes: the tests run side by side. Read when torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -91,7 +91,8 @@ class TestPlanes:
             (Coding("yuv444p", Matrix.BT709), (63, 102, 240)),
             (Coding("yuv444p", Matrix.BT601, full_range=True), (76, 85, 255)),
             (Coding("yuv420p10le", Matrix.BT709), (250, 409, 960)),
-            (Coding("yuv420p10le", Matrix.BT2020), (294, 387, 960)),
+            # With the primaries of BT.2020, whose red is purer: R, G, B = 0.824, 0.328, 0.180.
+            (Coding("yuv420p10le", Matrix.BT2020), (458, 384, 739)),
         ],
     )
     def test_pure_red(self, coding: Coding, expected: tuple[int, ...]) -> None:
