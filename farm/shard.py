@@ -15,9 +15,10 @@ from farm.record import Record, Status
 from farm.row import Row
 from farm.spec import Job
 
-# Where stores are far away, so many sources are opened, and results stored, beside the entries that
-# are in lanes. With files that takes a core's time, which the lanes lack as well.
-_EXTRA_THREADS = 2
+# So many entries are opened or stored beside those that are in lanes. One keeps a lane from waiting
+# for its next entry; where stores are far away, a request takes many times as long as a lane does.
+_BESIDE_NEAR = 1
+_BESIDE_FAR = 8
 _RECENT_OUTCOMES = 20
 _WATCH_SECONDS = 0.5
 _BLOCKED_FRACTION = 0.8
@@ -43,7 +44,7 @@ class ShardWalk:
         is_final: bool,
     ) -> None:
         self._work = EntryWork(pool, job, worker, self._watched)
-        self._threads = pool.lanes + (_EXTRA_THREADS if _is_far(job, rows) else 0)
+        self._threads = pool.lanes + (_BESIDE_FAR if _is_far(job, rows) else _BESIDE_NEAR)
         self._drain_started = drain_started
         self._settings = job.settings
         self._rows = rows
