@@ -4,7 +4,7 @@ A template is the whole key of a picture, relative to the destination. `{id}` an
 entry's, `{row}` is its number in the manifest, `{stem}` the source's name without extension,
 `{path}` its path without scheme, `{width}` and `{height}` are the asked sides, `{ext}` is the
 format, `{output}` and `{index}` number the entry's outputs and an output's pictures from 1, and
-`{fanout}` spreads ids over 65,536 folders. `%d` and `%03d` are `{index}`; `%%` is a percent sign.
+`{fanout}` spreads ids over 4,096 folders. `%d` and `%03d` are `{index}`; `%%` is a percent sign.
 """
 
 import re
@@ -99,7 +99,8 @@ def make_key(entry: Entry, *, row: int, output: int, index: int) -> str:
     Raises InvalidEntryError where the output's template does not serve it.
     """
     spec = entry.outputs[output]
-    template = spec.filename or f"{{fanout}}/{{id}}/{_default_name(spec)}"
+    # No folder for each entry: making one costs a file system more than storing a picture does.
+    template = spec.filename or f"{{fanout}}/{{id}}~{_default_name(spec)}"
     try:
         names = placeholders(template)
     except ValueError as error:
@@ -115,6 +116,8 @@ def make_key(entry: Entry, *, row: int, output: int, index: int) -> str:
             return "%"
         if match[2] is not None:
             return f"%{match[2]}" % index
+        if match[1] == "id" and spec.filename is None:
+            return _before_tilde(entry_id(entry))
         return _value(match[1], entry, row=row, output=output, index=index)
 
     return _safe_key(_TOKEN.sub(value, template), f"outputs[{output}].filename")
@@ -141,8 +144,7 @@ def _value(name: str, entry: Entry, *, row: int, output: int, index: int) -> str
         case "id":
             return _safe_part(entry_id(entry), distinct=True)
         case "fanout":
-            digest = _digest(entry_id(entry))
-            return f"{digest[:2]}/{digest[2:4]}"
+            return _digest(entry_id(entry))[:3]
         case "stem":
             return _stem(entry.source)
         case "path":
@@ -155,6 +157,12 @@ def _value(name: str, entry: Entry, *, row: int, output: int, index: int) -> str
             return _safe_part(_required(entry.tag, name, output), limit=_STEM_BYTES)
         case _:
             return str({"row": row, "index": index, "output": output + 1}[name])
+
+
+def _before_tilde(id: str) -> str:
+    """The id without a tilde, so that the first one of a default name ends it."""
+    part = _safe_part(id, distinct=True)
+    return _digest(id)[:16] if "~" in part else part
 
 
 def _required(value: _T | None, name: str, output: int) -> _T:

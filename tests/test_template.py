@@ -42,8 +42,8 @@ def key(template=None, *, row=7, output=0, index=1, **fields) -> str:
     ],
 )
 def test_default_name(output, name):
-    # sha256("e1") begins with 8b5c.
-    assert key(index=3, **output) == f"8b/5c/e1/{name}"
+    # sha256("e1") begins with 8b5.
+    assert key(index=3, **output) == f"8b5/e1~{name}"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_default_name(output, name):
         ("{row}-{output}-{index}", "7-2-5"),
         ("{width}x{height}", "64x36"),
         ("{path}.jpg", "bucket/dir/My%20Clip.mp4.jpg"),
-        ("{fanout}/{id}", "8b/5c/e1"),
+        ("{fanout}/{id}", "8b5/e1"),
         ("{tag}/a.jpg", "holiday/a.jpg"),
         ("a-%d.jpg", "a-5.jpg"),
         ("a-%03d.jpg", "a-005.jpg"),
@@ -216,6 +216,11 @@ def is_safe(made: str) -> bool:
 def test_every_key_is_safe(source, tag, template):
     asked = {"source": f"/{source}", "id": source[:255], "tag": tag}
     assert is_safe(key(template, **asked))
+
+
+def test_a_tilde_of_an_id_does_not_end_it():
+    assert key(id="a~b", source="/c.mp4").partition("/")[2] == "941528e5e77c9a1f~c.jpg"
+    assert key(id="a", source="/b~c.mp4").partition("/")[2] == "a~b~c.jpg"
 
 
 @given(texts | hostile, texts | hostile)
