@@ -38,10 +38,12 @@ class Product:
         self._lanes = lanes
         self._stack = ExitStack()
         self._address = ""
+        self._folder = Path()
         self._worker = psutil.Process()
 
     def __enter__(self) -> Self:
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="farm-bench-")))
+        self._folder = folder
         contact = folder / "scheduler.json"
         local = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(contact)]
         self._start(["distributed.cli.dask_scheduler", *local, "--port", "0"])
@@ -68,30 +70,31 @@ class Product:
 
     def measure(self, case: Case, source: str, moments: tuple[float, ...], units: int) -> Sample:
         """Runs a manifest of `units` rows; raises ContestantError where an entry fails."""
-        with tempfile.TemporaryDirectory(prefix="farm-bench-") as scratch:
-            job = _write_job(Path(scratch), case, source, units, self._lanes)
-            before = self._usage()
-            began = time.monotonic()
-            words = [sys.executable, "-m", "farm", "run", str(job), "--scheduler", self._address]
-            ended = subprocess.run(words, capture_output=True, text=True)
-            command_seconds = time.monotonic() - began
-            used = self._usage() - before
-            ledger = Path(scratch) / "out" / "_ledger"
-            records = list(final_records(Ledger(str(ledger), storage)))
-            failed = [record for record in records if record.status is not Status.OK]
-            if ended.returncode or failed:
-                reason = failed[0].message if failed else ended.stderr.strip()[-300:]
-                raise ContestantError(str(reason))
-            return Sample(
-                pictures=sum(len(record.artifacts) for record in records),
-                seconds=_committed(ledger) - min(record.started for record in records),
-                cpu_seconds=used.cpu_seconds,
-                bytes_read=_bytes_read(case, records, used),
-                memory_bytes=self._memory_bytes(),
-                frames=_frames(records),
-                requests=sum(record.requests for record in records),
-                command_seconds=command_seconds,
-            )
+        # Kept to the end: ext4 is slow to make files for a while after many were deleted.
+        scratch = Path(tempfile.mkdtemp(dir=self._folder))
+        job = _write_job(scratch, case, source, units, self._lanes)
+        before = self._usage()
+        began = time.monotonic()
+        words = [sys.executable, "-m", "farm", "run", str(job), "--scheduler", self._address]
+        ended = subprocess.run(words, capture_output=True, text=True)
+        command_seconds = time.monotonic() - began
+        used = self._usage() - before
+        ledger = scratch / "out" / "_ledger"
+        records = list(final_records(Ledger(str(ledger), storage)))
+        failed = [record for record in records if record.status is not Status.OK]
+        if ended.returncode or failed:
+            reason = failed[0].message if failed else ended.stderr.strip()[-300:]
+            raise ContestantError(str(reason))
+        return Sample(
+            pictures=sum(len(record.artifacts) for record in records),
+            seconds=_committed(ledger) - min(record.started for record in records),
+            cpu_seconds=used.cpu_seconds,
+            bytes_read=_bytes_read(case, records, used),
+            memory_bytes=self._memory_bytes(),
+            frames=_frames(records),
+            requests=sum(record.requests for record in records),
+            command_seconds=command_seconds,
+        )
 
     def _start(self, words: list[str]) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
