@@ -19,7 +19,7 @@ from farm.source_list import SourceList
 from farm.spec import Job
 
 _FIRST_SHARD_ENTRIES = 16
-_SHARDS_BEFORE_DOUBLING = 8
+_SHARDS_BEFORE_DOUBLING = 4
 _MOST_SHARDS_IN_PART = 32
 _SAMPLE_SEED = 1
 
