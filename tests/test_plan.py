@@ -36,7 +36,7 @@ def names(plan: Plan) -> list[str]:
 def test_outputs_become_plans_in_order():
     small, strip = plans(entry({"width": 320}, {"width": 64, "count": 3, "format": "png"}))
     assert (small.output, strip.output) == (0, 1)
-    assert names(small) == ["clip-w320.jpg"]
+    assert names(small) == ["e~clip-w320.jpg"]
     assert names(strip) == ["clip-w64-0001.png", "clip-w64-0002.png", "clip-w64-0003.png"]
     assert [shot.index for shot in strip.shots] == [1, 2, 3]
     assert [shot.target.seconds for shot in strip.shots] == pytest.approx([100 / 6, 50, 500 / 6])
@@ -45,14 +45,14 @@ def test_outputs_become_plans_in_order():
 
 def test_without_a_probe_keys_are_known_but_nothing_else():
     (plan,) = plans(entry({"count": 2}), None)
-    assert names(plan) == ["clip-0001.jpg", "clip-0002.jpg"]
+    assert names(plan) == ["e~clip-0001.jpg", "e~clip-0002.jpg"]
     assert [shot.target for shot in plan.shots] == [None, None]
     assert plan.geometry is None
 
 
 def test_still_has_one_shot_and_its_orientation():
     (plan,) = plans(entry({"count": 3, "width": 30}), STILL)
-    assert names(plan) == ["clip-w30-0001.jpg"]
+    assert names(plan) == ["e~clip-w30-0001.jpg"]
     assert plan.geometry.size == (30, 40)
 
 
