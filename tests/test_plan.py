@@ -37,7 +37,7 @@ def test_outputs_become_plans_in_order():
     small, strip = plans(entry({"width": 320}, {"width": 64, "count": 3, "format": "png"}))
     assert (small.output, strip.output) == (0, 1)
     assert names(small) == ["e~clip-w320.jpg"]
-    assert names(strip) == ["clip-w64-0001.png", "clip-w64-0002.png", "clip-w64-0003.png"]
+    assert names(strip) == ["e~clip-w64-0001.png", "e~clip-w64-0002.png", "e~clip-w64-0003.png"]
     assert [shot.index for shot in strip.shots] == [1, 2, 3]
     assert [shot.target.seconds for shot in strip.shots] == pytest.approx([100 / 6, 50, 500 / 6])
     assert small.geometry.size == (320, 180)
