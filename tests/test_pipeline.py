@@ -129,7 +129,7 @@ def registry(monkeypatch):
 def test_default_thumbnail():
     result = make()
     (thumbnail,) = result.thumbnails
-    assert thumbnail.key.endswith("/e/a.jpg")
+    assert thumbnail.key.endswith("/e~a.jpg")
     assert (thumbnail.width, thumbnail.height, thumbnail.format) == (320, 240, "jpg")
     assert (thumbnail.output, thumbnail.index) == (0, 1)
     assert opened(thumbnail).format == "JPEG"
