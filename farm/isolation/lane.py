@@ -44,13 +44,14 @@ def request_of(
 ) -> dict[str, Any]:
     """What a lane is asked: to make an entry's pictures, or to tell what is planned for it.
 
-    `name` is what messages call the source; `row` is the entry's number in the manifest.
+    `name` is what messages call the source; `row` is the entry's number in the manifest. A lane
+    runs the same code, so it knows what is not said here.
     """
     return {
         "op": op,
-        "entry": entry.model_dump(mode="json"),
+        "entry": entry.model_dump(mode="json", exclude_defaults=True),
         "row": row,
-        "limits": limits.model_dump(mode="json"),
+        "limits": limits.model_dump(mode="json", exclude_defaults=True),
         "size_bytes": size_bytes,
         "name": name,
     }

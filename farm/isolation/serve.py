@@ -70,10 +70,17 @@ def _work(header: dict[str, Any], source: Source) -> tuple[dict[str, Any], list[
         shown = [{k: v for k, v in asdict(plan).items() if k != "spec"} for plan in plans]
         return {"op": "probed", "info": asdict(info), "plans": shown}, []
     result = pipeline.make_thumbnails(entry, header["row"], source, limits=limits)
+    # What `Made` reads of them; names are the worker's own.
     facts = [
-        {name: value for name, value in asdict(_).items() if name != "data"}
-        | {"size_bytes": len(_.data)}
-        for _ in result.thumbnails
+        {
+            "output": each.output,
+            "index": each.index,
+            "width": each.width,
+            "height": each.height,
+            "size_bytes": len(each.data),
+            "pts_seconds": each.pts_seconds,
+        }
+        for each in result.thumbnails
     ]
     reply = {
         "op": "made",

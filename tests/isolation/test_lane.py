@@ -1,6 +1,7 @@
 """Lanes: they answer, and whatever a decoder does to one of them stays within it."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -23,7 +24,9 @@ from farm.errors import (
     SourceError,
     SourceUnavailableError,
 )
-from farm.isolation import Lane, LanePool, wire
+from farm.isolation import Lane, LanePool, request_of, wire
+from farm.settings import Limits
+from farm.spec import Entry
 from tests.lanes import (
     LANE_MEMORY_BYTES,
     children,
@@ -34,6 +37,26 @@ from tests.lanes import (
     wait_until,
 )
 from tests.recipes import recipe
+
+ASKED = [
+    {"width": 320},
+    {"position": "-2", "accuracy": "exact", "format": "png", "compression": 0},
+    {"count": 3, "max_drift": 0.0, "fidelity": "best", "previews": True, "filename": "{id}-%d.jpg"},
+    {"width": 9, "height": 9, "fit": "pad", "background": "#ff0000", "format": "webp", "method": 0},
+]
+
+
+@pytest.mark.parametrize("output", ASKED)
+@pytest.mark.parametrize("limits", [Limits(), Limits(frames=7, duration_seconds=1.5)])
+def test_a_request_tells_a_lane_all_that_is_asked(output, limits):
+    entry = Entry.model_validate(
+        {"source": "/a.mp4", "destination": "/out", "outputs": [output], "id": "e", "size": 0}
+    )
+    told = request_of("make", entry, row=1, limits=limits, size_bytes=0, name="a.mp4")
+    read = json.loads(json.dumps(told))
+    assert Entry.model_validate(read["entry"]) == entry
+    assert Limits.model_validate(read["limits"]) == limits
+
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
