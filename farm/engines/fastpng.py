@@ -6,7 +6,7 @@ from typing import ClassVar
 import isal
 
 from farm.engines import PassedOnError, Source
-from farm.engines.pillow_errors import too_large, translated
+from farm.engines.pillow_errors import check_pixels, translated
 from farm.engines.png_chunks import MOST_HEADER_BYTES, PngHeader, image_data, parse_header
 from farm.engines.png_rows import decode_rows
 from farm.engines.prefix import Prefix
@@ -49,10 +49,7 @@ class FastPngEngine:
             raise passed_on(source, error) from error
         except OSError as error:
             raise translated(error, source, format_name="png", limits=limits) from error
-        pixels = header.size.width * header.size.height
-        if pixels > limits.image_pixels:
-            size = f"{header.size.width} x {header.size.height} pixels"
-            raise too_large(source, size, limits=limits)
+        check_pixels(source, header.size, limits=limits)
         decode = partial(_decode, data, header)
         return StillDecoder(
             source, format_name="png", size=header.size, decode=decode, limits=limits
@@ -60,11 +57,9 @@ class FastPngEngine:
 
 
 def _read_header(data: Prefix) -> PngHeader:
-    count = _HEAD_BYTES
-    while (header := parse_header(data.first(count))) is None:
-        if data.is_all or count > MOST_HEADER_BYTES:
-            raise OddError("has no image data")
-        count *= 4
+    header = data.parsed(parse_header, first=_HEAD_BYTES, most=MOST_HEADER_BYTES)
+    if header is None:
+        raise OddError("has no image data")
     return header
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from farm.engines import PassedOnError, Source
-from farm.engines.pillow_errors import too_large, translated
+from farm.engines.pillow_errors import check_pixels, translated
 from farm.engines.prefix import Prefix
 from farm.engines.profile import ProfileError, needed_profile
 from farm.engines.still import Note, OddError, Planes, StillDecoder, passed_on
@@ -71,9 +71,7 @@ class FastWebpEngine:
             raise passed_on(source, error) from error
         except OSError as error:
             raise translated(error, source, format_name="webp", limits=limits) from error
-        width, height = header.size
-        if width * height > limits.image_pixels:
-            raise too_large(source, f"{width} x {height} pixels", limits=limits)
+        check_pixels(source, header.size, limits=limits)
         decode = partial(_decode, data, header)
         return StillDecoder(
             source, format_name="webp", size=header.size, decode=decode, limits=limits

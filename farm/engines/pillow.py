@@ -10,7 +10,7 @@ from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
 from farm.engines import Source
 from farm.engines.frame import FrameBatch
-from farm.engines.pillow_errors import PLUGIN_ERRORS, too_large, translated
+from farm.engines.pillow_errors import PLUGIN_ERRORS, check_pixels, translated
 from farm.engines.srgb import to_pixels
 from farm.errors import UnsupportedFormatError
 from farm.geometry import Size
@@ -102,7 +102,7 @@ class PillowDecoder:
             file.seek(0)
             Image.OPEN[plugin][0](file, "")
             raise
-        self._check_pixels(picture)
+        check_pixels(self._source, Size(*picture.size), limits=self._limits)
         return picture
 
     def _probe(self, picture: Image.Image) -> MediaInfo:
@@ -146,7 +146,7 @@ class PillowDecoder:
             except OSError:
                 picture = self._open()  # A lossless JPEG can be decoded at full size only.
         picture.load()
-        self._check_pixels(picture)
+        check_pixels(self._source, Size(*picture.size), limits=self._limits)
         # An icon or a TIFF may turn out otherwise than its header promised.
         return picture, Size(*picture.size)
 
@@ -159,12 +159,6 @@ class PillowDecoder:
             self._warnings["exif_ignored"] = None
             return 1
         return code if isinstance(code, int) and 1 <= code <= 8 else 1
-
-    def _check_pixels(self, picture: Image.Image) -> None:
-        if picture.width * picture.height > self._limits.image_pixels:
-            raise too_large(
-                self._source, f"{picture.width} x {picture.height} pixels", limits=self._limits
-            )
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ from farm.errors import (
     TruncatedError,
     UnsupportedFormatError,
 )
+from farm.geometry import Size
 from farm.settings import Limits
 
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -53,7 +54,7 @@ def translated(
     name, text = source.name, _text(error)
     if isinstance(error, _BOMBS):
         pixels = re.search(r"\d+", text)
-        return too_large(source, f"{pixels[0] if pixels else 'too many'} pixels", limits=limits)
+        return _too_large(source, f"{pixels[0] if pixels else 'too many'} pixels", limits=limits)
     # EINVAL comes from an offset in the file that points nowhere.
     if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
         return SourceUnavailableError(f"{name}: cannot be read: {text}")
@@ -66,8 +67,13 @@ def translated(
     )
 
 
-def too_large(source: Source, what: str, *, limits: Limits) -> LimitError:
-    """The error for a picture of more pixels than allowed."""
+def check_pixels(source: Source, size: Size, *, limits: Limits) -> None:
+    """Raises LimitError for a picture of more pixels than allowed."""
+    if size.width * size.height > limits.image_pixels:
+        raise _too_large(source, f"{size.width} x {size.height} pixels", limits=limits)
+
+
+def _too_large(source: Source, what: str, *, limits: Limits) -> LimitError:
     return LimitError(
         f"{source.name}: {what}, more than the {limits.image_pixels} allowed for a picture"
     )

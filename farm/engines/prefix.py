@@ -1,8 +1,13 @@
 """The beginning of a source's bytes in one buffer, read once and only as far as needed."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import numpy as np
 
 from farm.engines import Source
+
+_T = TypeVar("_T")
 
 _MOST_READ_BYTES = 16 << 20  # of one read, which a worker may have to fetch and pass on
 
@@ -37,6 +42,19 @@ class Prefix:
                 self._end = self._filled  # shorter than the source was said to be
             self._filled += read
         return view[: self._filled]
+
+    def parsed(
+        self, parse: Callable[[memoryview], _T | None], *, first: int, most: int
+    ) -> _T | None:
+        """What `parse` makes of the first bytes, given more of them as long as it says None.
+
+        It gets `first` bytes or more; None where `most`, or all there are, don't do either.
+        """
+        while (found := parse(self.first(first))) is None:
+            if self.is_all or first > most:
+                return None
+            first *= 4
+        return found
 
     def all(self) -> memoryview:
         """All bytes; raises what the file does."""

@@ -20,7 +20,7 @@ from farm.engines.jpeg_header import (
 )
 from farm.engines.jpeg_scans import Cut, cut_early, cut_exactly
 from farm.engines.pillow import PillowDecoder, PillowEngine
-from farm.engines.pillow_errors import too_large, translated
+from farm.engines.pillow_errors import check_pixels, translated
 from farm.engines.prefix import Prefix
 from farm.engines.profile import ProfileError, needed_profile
 from farm.engines.still import Planes
@@ -216,18 +216,14 @@ class TurboJpegEngine:
             raise PassedOnError(f"{source.name}: {error}; engine pillow opens it") from error
         if odd := _odd(header):
             raise PassedOnError(f"{source.name}: {odd}, which engine pillow is for")
-        if header.size.width * header.size.height > limits.image_pixels:
-            pixels = header.size.width * header.size.height
-            raise too_large(source, f"{pixels} pixels", limits=limits)
+        check_pixels(source, header.size, limits=limits)
         return TurboJpegDecoder(source, data, header, limits=limits)
 
 
 def _read_header(data: Prefix) -> JpegHeader:
-    count = _HEAD_BYTES
-    while (header := parse_header(data.first(count))) is None:
-        if data.is_all or count > MOST_HEADER_BYTES:
-            raise HeaderError("has no scan")
-        count *= 4
+    header = data.parsed(parse_header, first=_HEAD_BYTES, most=MOST_HEADER_BYTES)
+    if header is None:
+        raise HeaderError("has no scan")
     return header
 
 

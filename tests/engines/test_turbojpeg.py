@@ -365,7 +365,7 @@ class TestErrors:
         assert str(told.value) == str(wanted.value)
 
     def test_too_many_pixels(self):
-        with pytest.raises(LimitError, match="photo: 3072 pixels, more than the 3000 allowed"):
+        with pytest.raises(LimitError, match="photo: 64 x 48 pixels, more than the 3000 allow"):
             opened(saved(scene(), "JPEG"), limits=Limits(image_pixels=3000))
 
     def test_a_file_that_cannot_be_read_is_not_called_corrupt(self):
@@ -434,6 +434,8 @@ def outcome(engine: str, data: bytes, shrink: int):
         (batch,) = decoder.frames([START], at_least=least)
     except PassedOnError:
         return None
+    except LimitError:
+        return LimitError  # Pillow may only say how many pixels there are in all.
     except FarmError as error:
         return type(error), str(error)
     return batch
