@@ -182,6 +182,3 @@ class DecordDecoder:
     def _failure(self, error: Exception) -> CorruptError:
         words = str(error).strip().splitlines() or [type(error).__name__]
         return CorruptError(f"{self._source.name}: decord: {words[0]}")
-
-
-ENGINE = DecordEngine()

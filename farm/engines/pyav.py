@@ -190,6 +190,3 @@ class PyAVDecoder:
             orientation=self.info.orientation if orientation is None else orientation,
             pixel_aspect=reader.pixel_aspect,
         )
-
-
-ENGINE = PyAVEngine()
