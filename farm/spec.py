@@ -130,7 +130,8 @@ class ThumbnailSpec(_Model):
             raise ValueError("expected position or count, received both")
         if self.fit in (Fit.CROP, Fit.PAD) and (self.width is None or self.height is None):
             raise ValueError(f"expected width and height with fit '{self.fit.value}'")
-        for name, format in FORMAT_OPTIONS.items():
+        for name in sorted(FORMAT_OPTIONS.keys() & self.model_fields_set):
+            format = FORMAT_OPTIONS[name]
             is_given = getattr(self, name) != type(self).model_fields[name].default
             if is_given and self.format is not format:
                 raise ValueError(
