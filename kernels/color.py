@@ -1,6 +1,7 @@
 """How three planes become RGB: matrices, ranges, where chroma samples lie, and what light it is."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -33,6 +34,7 @@ class Color:
     light: Light = Light()
 
 
+@lru_cache(maxsize=32)
 def rgb_transform(color: Color) -> tuple[Tensor, Tensor]:
     """The float64 matrix [3, 3] and offset [3] from coded Y, U, V to R, G, B in 0 to 255.
 
