@@ -1,5 +1,6 @@
 """What a lane does: takes one entry at a time, makes its pictures and answers with bytes."""
 
+import gc
 import io
 import os
 import socket
@@ -27,6 +28,9 @@ def warm_up() -> None:
     """Loads what every entry needs, before the fork, without starting a thread."""
     torch.set_num_threads(1)
     pipeline.warm_up()
+    # All that was loaded stays: collections need not look at it, nor copy its pages to the lanes.
+    gc.collect()
+    gc.freeze()
 
 
 def serve(sock: socket.socket) -> None:
@@ -38,6 +42,10 @@ def serve(sock: socket.socket) -> None:
             return
         header, payloads = _answer(sock, request)
         wire.send(sock, header, payloads=payloads)
+        # A frame of PyAV whose side data was looked at is part of a cycle: tens of megabytes that
+        # would wait for the collector, which counts objects and not bytes.
+        del request, payloads
+        gc.collect()
 
 
 def _answer(sock: socket.socket, request: wire.Message) -> tuple[dict[str, Any], list[bytes]]:
