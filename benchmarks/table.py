@@ -13,14 +13,18 @@ _SUBSETS = {"one-key-20min": "h264-720p-20min", "one-key-hevc": "hevc-1080p"}
 
 
 def short_table(result: Result, cases: Sequence[Case]) -> str:
-    """For each group with a goal: thumbfarm's rate and how many times it is faster than each."""
+    """For each group with a goal: thumbfarm's rate and how many times it is faster than each peer.
+
+    All peers are named, not only those that a goal is about: a reader wants to know the fastest.
+    """
     rows = []
-    for group, peers in goals.SPEED.items():
+    for group in goals.SPEED:
         members = _members(cases, group)
+        peers = dict.fromkeys(peer for case in members for peer in case.peers if peer != "bare")
         if (rate := _rate(result, members)) is None:
             continue
         said = ", ".join(
-            f"{peer} {ratio.median:.1f}x"
+            f"{peer} {ratio.median:.2g}x"
             for peer in peers
             if (ratio := result.ratio(members, peer)) is not None
         )

@@ -1,0 +1,90 @@
+"""The same resize by other means: a chain of eager torch operations, and DALI's operator."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+import kernels
+from kernels.color import rgb_transform
+
+# torch has no Lanczos: its sharpest filter stands in, which reads less.
+_TORCH_MODES = {
+    kernels.Filter.TRIANGLE: "bilinear",
+    kernels.Filter.CATMULL_ROM: "bicubic",
+    kernels.Filter.LANCZOS3: "bicubic",
+}
+
+
+class EagerChain:
+    """NV12 of one size to RGB at full size, then `interpolate(antialias=True)`, as people write it."""
+
+    def __init__(self, items: Sequence[kernels.Item]) -> None:
+        first = items[0]
+        assert first.color is not None
+        self._luma = torch.stack([item.planes[0] for item in items])
+        self._chroma = torch.stack([item.planes[1] for item in items])
+        matrix, offset = rgb_transform(first.color)
+        self._matrix = matrix.to(first.device, torch.float32)
+        self._offset = offset.to(first.device, torch.float32)
+        self._size = (first.resize.height, first.resize.width)
+        self._mode = _TORCH_MODES[first.resize.filter]
+
+    def __call__(self) -> Tensor:
+        """The pictures, uint8 [N, 3, height, width]."""
+        small = interpolate(self.full().clamp_(0, 255), self._size, mode=self._mode, antialias=True)
+        return small.round_().clamp_(0, 255).to(torch.uint8)
+
+    def full(self) -> Tensor:
+        """The pictures at full size, float32 [N, 3, H, W]."""
+        luma = self._luma[:, None].float()
+        chroma = self._chroma.permute(0, 3, 1, 2).float()
+        chroma = interpolate(chroma, luma.shape[2:], mode="bilinear")
+        mixed = torch.einsum("rc,nchw->nrhw", self._matrix, torch.cat([luma, chroma], 1))
+        return mixed + self._offset[:, None, None]
+
+
+def eager_chain(items: Sequence[kernels.Item]) -> EagerChain:
+    """The chain for items of one size."""
+    return EagerChain(items)
+
+
+class DaliResize:
+    """DALI's `fn.resize` with antialiasing, of RGB that is already there: an easier job than ours.
+
+    Raises ImportError where DALI is missing. Unverified on a GPU.
+    """
+
+    def __init__(self, items: Sequence[kernels.Item]) -> None:
+        from nvidia.dali import fn, pipeline_def, types
+
+        kinds = {
+            kernels.Filter.TRIANGLE: types.INTERP_TRIANGULAR,
+            kernels.Filter.CATMULL_ROM: types.INTERP_CUBIC,
+            kernels.Filter.LANCZOS3: types.INTERP_LANCZOS3,
+        }
+        first = items[0].resize
+        self._pictures = [
+            picture.permute(1, 2, 0).clamp(0, 255).to(torch.uint8).contiguous()
+            for picture in EagerChain(items).full()
+        ]
+
+        @pipeline_def(batch_size=len(items), num_threads=2, device_id=0, prefetch_queue_depth=1)  # type: ignore[untyped-decorator]
+        def graph() -> object:
+            pictures = fn.external_source(name="pictures", device="gpu", layout="HWC")
+            return fn.resize(
+                pictures,
+                resize_y=first.height,
+                resize_x=first.width,
+                interp_type=kinds[first.filter],
+                antialias=True,
+            )
+
+        self._pipeline = graph()
+        self._pipeline.build()
+
+    def __call__(self) -> object:
+        """One batch."""
+        self._pipeline.feed_input("pictures", self._pictures)
+        return self._pipeline.run()
