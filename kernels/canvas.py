@@ -31,6 +31,44 @@ def orient(pictures: Tensor, code: int) -> Tensor:
     return packed(pictures.flip(axes) if axes else pictures)
 
 
+def turned_view(shown: Tensor, code: int) -> tuple[int, int, int]:
+    """Where stored pictures go in `shown` [H, W, C]: an address, and strides of rows and columns.
+
+    The address is that of the stored picture's first sample; the strides count samples and may be
+    negative. `code` is the Exif orientation by which the stored picture is shown.
+    """
+    transpose, flip_rows, flip_columns = _TURNS[code]
+    row, column, _ = shown.stride()
+    start = 0
+    if flip_rows:
+        start, row = start + (shown.shape[0] - 1) * row, -row
+    if flip_columns:
+        start, column = start + (shown.shape[1] - 1) * column, -column
+    address = shown.data_ptr() + start * shown.element_size()
+    return (address, column, row) if transpose else (address, row, column)
+
+
+def tile(pictures: Tensor, *, columns: int, color: Sequence[int] = (0, 0, 0)) -> Tensor:
+    """Pictures [N, H, W, C] row by row on one sheet [rows * H, columns * W, C].
+
+    What is left of the last row has the `color`, C values of 0 to 255. Raises ValueError for fewer
+    columns than one, or no pictures.
+    """
+    count, height, width, channels = pictures.shape
+    if columns < 1 or not count:
+        raise ValueError(
+            f"expected pictures and 1 column or more, received {count} and {columns} columns"
+        )
+    if len(color) != channels:
+        raise ValueError(f"expected a color of {channels} values, received {tuple(color)}")
+    rows = -(-count // columns)
+    sheet = torch.tensor(tuple(color), dtype=pictures.dtype, device=pictures.device)
+    sheet = sheet.repeat(rows * columns * height * width).view(-1, height, width, channels)
+    sheet[:count] = pictures
+    sheet = sheet.view(rows, columns, height, width, channels).transpose(1, 2)
+    return sheet.reshape(rows * height, columns * width, channels)
+
+
 def pad(
     pictures: Tensor, *, left: int, top: int, height: int, width: int, color: Sequence[int]
 ) -> Tensor:

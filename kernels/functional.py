@@ -1,6 +1,6 @@
-"""The two hot operations as callers see them: arguments checked, then sent to a kernel."""
+"""The hot operations as callers see them: arguments checked, then sent to a kernel."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -8,13 +8,13 @@ from torch import Tensor
 from kernels.color import MATRICES, SITINGS, Color, subsampling
 from kernels.filter import Filter
 from kernels.implementation import implementation_for
-from kernels.separable import Box, Planes, Resize
+from kernels.item import Box, Item, Planes, Resize
 from kernels.tone import Light
 
 # A box may stick out by what float arithmetic on its edges can add up to.
 _BOX_SLACK = 1e-3
 
-_MAX_BITS = {torch.uint8: 8, torch.int16: 15, torch.int32: 16}
+_MAX_BITS = {torch.uint8: 8, torch.int16: 15, torch.int32: 16, torch.uint16: 16}
 
 
 def resize_crop(
@@ -25,6 +25,7 @@ def resize_crop(
     width: int,
     filter: Filter = Filter.LANCZOS3,
     orientation: int = 1,
+    linear_light: bool = False,
     implementation: str | None = None,
 ) -> Tensor:
     """Resamples one box of the pictures to one size: uint8 [N, H, W, C] to [N, height, width, C].
@@ -32,6 +33,7 @@ def resize_crop(
     `box` is (left, top, right, bottom) in pixel-edge coordinates of the pictures as stored: pixel k
     covers [k, k + 1). `height` and `width` are the size as shown, after the Exif `orientation`. An
     even C (2, 4) ends in straight alpha: colour counts by its alpha, and is 0 where alpha is 0.
+    With `linear_light` colours, taken as sRGB, are added up as light.
     Antialiased like Pillow's `Image.resize(box=...)`, without its rounding between the two axes.
     Where nothing is to be resampled or turned, the result may be a view of `pictures`.
     Raises ValueError for other shapes and types, and for a box or an orientation out of bounds.
@@ -41,7 +43,8 @@ def resize_crop(
             "expected pictures as uint8 [N, H, W, C] with C from 1 to 4, "
             f"received {_describe(pictures)}"
         )
-    resize = _resize(pictures.shape, box, (height, width), filter, orientation)
+    resize = Resize(box, height, width, Filter(filter), orientation, linear_light)
+    _check_resize(resize, pictures.shape[1:3])
     return implementation_for(pictures.device, implementation).resize_crop(pictures, resize)
 
 
@@ -73,7 +76,8 @@ def yuv_to_rgb(  # noqa: PLR0913 - the meaning of the samples takes four words
     _check_planes(planes, bits)
     _check_word("matrix", matrix, MATRICES)
     _check_word("siting", siting, SITINGS)
-    resize = _resize(planes[0].shape, box, (height, width), filter, orientation)
+    resize = Resize(box, height, width, Filter(filter), orientation)
+    _check_resize(resize, planes[0].shape[1:])
     color = Color(
         matrix=str(matrix),
         full_range=full_range,
@@ -84,22 +88,79 @@ def yuv_to_rgb(  # noqa: PLR0913 - the meaning of the samples takes four words
     return implementation_for(planes[0].device, implementation).yuv_to_rgb(planes, resize, color)
 
 
-def _resize(
-    shape: torch.Size, box: Box, size: tuple[int, int], filter: Filter, orientation: int
-) -> Resize:
-    left, top, right, bottom = (float(edge) for edge in box)
-    rows, columns = shape[1:3]
+def resample(
+    items: Sequence[Item],
+    *,
+    into: Sequence[Tensor] | None = None,
+    implementation: str | None = None,
+) -> list[Tensor]:
+    """Makes a ragged batch: the results, uint8 [height, width, C], in the order of the items.
+
+    Every item has its own size, box, filter and turn; all lie on one device, and on a GPU those
+    with the same kind of samples are made by one launch. What `resize_crop` and `yuv_to_rgb` say of
+    boxes, filters and planes holds here. The results are written `into` tensors of the right shapes
+    and any strides, such as the cells of a sheet, or into new ones. Raises ValueError, naming the
+    item, for what is not as `Item` says.
+    """
+    if not items:
+        return []
+    for number, item in enumerate(items):
+        try:
+            _check_item(item, device=items[0].device)
+            if into is not None:
+                _check_target(into[number], item)
+        except ValueError as error:
+            raise ValueError(f"item {number}: {error}") from None
+    device = items[0].device
+    made = list(
+        into or (torch.empty(_.made_shape, dtype=torch.uint8, device=device) for _ in items)
+    )
+    implementation_for(device, implementation).ragged(items, made)
+    return made
+
+
+def _check_item(item: Item, *, device: torch.device) -> None:
+    if any(plane.device != device for plane in item.planes):
+        raise ValueError(f"expected planes on {device}, received {item.device}")
+    if item.color is None:
+        (picture,) = item.planes
+        if picture.dtype != torch.uint8 or picture.ndim != 3 or not 1 <= picture.shape[-1] <= 4:
+            raise ValueError(
+                "expected a picture as uint8 [H, W, C] with C from 1 to 4, "
+                f"received {_describe(picture)}"
+            )
+    else:
+        y, u, v = item.channels
+        _check_planes((y[None], u[None], v[None]), item.color.bits + item.shift)
+        _check_word("matrix", item.color.matrix, MATRICES)
+        _check_word("siting", item.color.siting, SITINGS)
+    _check_resize(item.resize, item.planes[0].shape[:2])
+
+
+def _check_target(target: Tensor, item: Item) -> None:
+    wanted = torch.empty(item.made_shape, dtype=torch.uint8, device="meta")
+    if target.shape != wanted.shape or target.dtype != torch.uint8 or target.device != item.device:
+        raise ValueError(
+            f"expected a place on {item.device} for {_describe(wanted)}, "
+            f"received {_describe(target)} on {target.device}"
+        )
+
+
+def _check_resize(resize: Resize, size: torch.Size) -> None:
+    left, top, right, bottom = resize.box
+    rows, columns = size
     slack = _BOX_SLACK
     if not (-slack <= left < right <= columns + slack and -slack <= top < bottom <= rows + slack):
         raise ValueError(
             f"expected a box inside the picture of {columns}x{rows} with left < right and "
-            f"top < bottom, received {tuple(box)}"
+            f"top < bottom, received {tuple(resize.box)}"
         )
-    if min(size) < 1:
-        raise ValueError(f"expected a size of 1x1 or more, received {size[1]}x{size[0]}")
-    if orientation not in range(1, 9):
-        raise ValueError(f"expected an Exif orientation from 1 to 8, received {orientation!r}")
-    return Resize((left, top, right, bottom), *size, Filter(filter), orientation)
+    if min(resize.height, resize.width) < 1:
+        raise ValueError(f"expected a size of 1x1 or more, received {resize.width}x{resize.height}")
+    if resize.orientation not in range(1, 9):
+        raise ValueError(
+            f"expected an Exif orientation from 1 to 8, received {resize.orientation!r}"
+        )
 
 
 def _check_planes(planes: Planes, bits: int) -> None:

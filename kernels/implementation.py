@@ -1,5 +1,6 @@
 """The implementations by name, loaded on first use, and which one serves a device."""
 
+import os
 from functools import cache
 from importlib import import_module
 from typing import cast
@@ -8,9 +9,13 @@ import torch
 
 from kernels.separable import Implementation
 
+# Triton's interpreter runs the kernels of a GPU on any machine, slowly: for tests.
+_TRITON_SERVES = {"cuda", "cpu"} if os.environ.get("TRITON_INTERPRET") == "1" else {"cuda"}
+
 # Name -> the module whose IMPLEMENTATION it is, and the device types that it serves.
 _REGISTRY: dict[str, tuple[str, frozenset[str]]] = {
     "torch_cpu": ("kernels.torch_cpu", frozenset({"cpu"})),
+    "triton": ("kernels.triton_fused", frozenset(_TRITON_SERVES)),
     "reference": ("kernels.reference", frozenset({"cpu", "cuda"})),
 }
 

@@ -1,5 +1,6 @@
-"""The two hot operations, made of one separable resample that an implementation supplies."""
+"""The hot operations, made of one separable resample that an implementation supplies."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -7,43 +8,24 @@ import torch
 from torch import Tensor
 
 from kernels.canvas import is_opaque, orient, to_uint8
-from kernels.color import Color, chroma_origin, rgb_transform, subsampling
+from kernels.color import Color, rgb_transform
 from kernels.filter import Filter, Span
+from kernels.item import Item, Planes, Resize
+from kernels.light import from_light, to_light
 from kernels.tone import to_sdr
-
-Planes = tuple[Tensor, Tensor, Tensor]
-Box = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Resize:
-    """Which box of the stored pictures becomes which size as shown, after `orientation`."""
-
-    box: Box
-    height: int
-    width: int
-    filter: Filter
-    orientation: int
-
-    @property
-    def stored_height(self) -> int:
-        """The height of the result before it is turned."""
-        return self.width if self.orientation >= 5 else self.height
-
-    @property
-    def stored_width(self) -> int:
-        """The width of the result before it is turned."""
-        return self.height if self.orientation >= 5 else self.width
 
 
 class Implementation(Protocol):
-    """One way to carry out the two operations; arguments have been checked."""
+    """One way to carry out the hot operations; arguments have been checked."""
 
     def resize_crop(self, pictures: Tensor, resize: Resize) -> Tensor:
         """uint8 [N, H, W, C] to uint8 [N, height, width, C]."""
 
     def yuv_to_rgb(self, planes: Planes, resize: Resize, color: Color) -> Tensor:
         """Y [N, H, W], U and V [N, h, w] to uint8 [N, height, width, 3]."""
+
+    def ragged(self, items: Sequence[Item], into: Sequence[Tensor]) -> None:
+        """Items of one device into uint8 [height, width, C] of any strides, one for each."""
 
 
 class Resample(Protocol):
@@ -66,21 +48,26 @@ class Separable:
 
     def resize_crop(self, pictures: Tensor, resize: Resize) -> Tensor:
         """uint8 [N, H, W, C] to uint8 [N, height, width, C]."""
-        left, top, right, bottom = resize.box
-        _, height, width, channels = pictures.shape
-        rows = Span(height, top, bottom, resize.stored_height)
-        columns = Span(width, left, right, resize.stored_width)
-        has_alpha = channels in (2, 4) and not is_opaque(pictures)
+        size = pictures.shape[1:3]
+        rows, columns = resize.spans(size, luma=size, color=None)
+        has_alpha = pictures.shape[3] in (2, 4) and not is_opaque(pictures)
         if rows.is_copy and columns.is_copy:
             copied = pictures[:, rows.copied, columns.copied]
             if has_alpha:
                 copied = copied * (copied[..., -1:] > 0)
             return orient(copied, resize.orientation)
+        samples = _lit(pictures, has_alpha=has_alpha) if resize.linear_light else pictures
         result = self.resample(
-            pictures, rows=rows, columns=columns, filter=resize.filter, premultiply=has_alpha
+            samples,
+            rows=rows,
+            columns=columns,
+            filter=resize.filter,
+            premultiply=has_alpha and not resize.linear_light,
         )
         if has_alpha:
             result = _unpremultiply(result)
+        if resize.linear_light:
+            result = _coded(result)
         return orient(to_uint8(result), resize.orientation)
 
     def yuv_to_rgb(self, planes: Planes, resize: Resize, color: Color) -> Tensor:
@@ -97,28 +84,49 @@ class Separable:
         columns = to_uint8(rgb).permute(1, 2, 0, 3).contiguous()
         return orient(columns.permute(0, 3, 1, 2), resize.orientation)
 
+    def ragged(self, items: Sequence[Item], into: Sequence[Tensor]) -> None:
+        """Items of one device into uint8 [height, width, C] of any strides, one by one."""
+        for item, target in zip(items, into, strict=True):
+            if item.color is None:
+                (made,) = self.resize_crop(item.planes[0][None], item.resize)
+            else:
+                y, u, v = (_lowered(channel, item.shift)[None] for channel in item.channels)
+                (made,) = self.yuv_to_rgb((y, u, v), item.resize, item.color)
+            target.copy_(made)
+
     def _plane(self, plane: Tensor, luma: torch.Size, resize: Resize, color: Color) -> Tensor:
-        left, top, right, bottom = resize.box
+        rows, columns = resize.spans(plane.shape[1:], luma=luma[1:], color=color)
         result = self.resample(
             plane[..., None],
-            rows=_plane_span(
-                luma[1], plane.shape[1], (top, bottom), resize.stored_height, color, False
-            ),
-            columns=_plane_span(
-                luma[2], plane.shape[2], (left, right), resize.stored_width, color, True
-            ),
+            rows=rows,
+            columns=columns,
             filter=resize.filter,
             premultiply=False,
         )
         return result[..., 0]
 
 
-def _plane_span(
-    luma: int, length: int, edges: tuple[float, float], count: int, color: Color, horizontal: bool
-) -> Span:
-    ratio = subsampling(luma, length) or 1
-    origin = chroma_origin(color.siting, ratio=ratio, horizontal=horizontal)
-    return Span(length, origin + edges[0] / ratio, origin + edges[1] / ratio, count)
+def _lowered(samples: Tensor, shift: int) -> Tensor:
+    """Samples in the low bits of a signed type."""
+    if samples.dtype != torch.uint16 and not shift:
+        return samples
+    return (samples.to(torch.int32) & 0xFFFF) >> shift
+
+
+def _lit(pictures: Tensor, *, has_alpha: bool) -> Tensor:
+    """Colours as light, float32 of 0 to 255, times their alpha; alpha as it is."""
+    if pictures.shape[-1] % 2:
+        return to_light(pictures)
+    alpha = pictures[..., -1:].to(torch.float32)
+    light = to_light(pictures[..., :-1])
+    return torch.cat([light * alpha / 255 if has_alpha else light, alpha], dim=-1)
+
+
+def _coded(result: Tensor) -> Tensor:
+    """Light as colours again; alpha as it is."""
+    if result.shape[-1] % 2:
+        return from_light(result)
+    return torch.cat([from_light(result[..., :-1]), result[..., -1:]], dim=-1)
 
 
 def _unpremultiply(result: Tensor) -> Tensor:

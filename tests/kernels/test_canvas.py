@@ -2,7 +2,7 @@ import pytest
 import torch
 from PIL import Image
 
-from kernels import flatten_alpha, is_opaque, orient, pad
+from kernels import flatten_alpha, is_opaque, orient, pad, tile
 from tests.kernels.pictures import assert_near, noise
 
 
@@ -79,3 +79,27 @@ def test_one_pixel_that_is_not_opaque_is_seen(channels: int, alpha: int) -> None
     assert is_opaque(pictures) is (alpha == 255)
     assert is_opaque(pictures[:, :, :2])
     assert is_opaque(pictures[:0])
+
+
+class TestTile:
+    def test_row_by_row(self) -> None:
+        pictures = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 2, 3, 3)
+        sheet = tile(pictures, columns=2, color=(9, 8, 7))
+        assert sheet.shape == (6, 6, 3)
+        assert sheet[::2, ::3, 0].tolist() == [[0, 1], [2, 3], [4, 9]]
+        assert sheet[5, 5].tolist() == [9, 8, 7]
+
+    def test_a_single_column(self) -> None:
+        pictures = noise(3, 4, 5, 4)
+        assert torch.equal(
+            tile(pictures, columns=1, color=(0, 0, 0, 0)), pictures.reshape(12, 5, 4)
+        )
+
+    @pytest.mark.parametrize(("count", "columns"), [(0, 2), (3, 0)])
+    def test_nothing_is_refused(self, count: int, columns: int) -> None:
+        with pytest.raises(ValueError, match=f"received {count} and {columns} columns"):
+            tile(noise(count, 2, 2, 3), columns=columns)
+
+    def test_a_color_of_other_channels_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="expected a color of 4 values"):
+            tile(noise(1, 2, 2, 4), columns=1)

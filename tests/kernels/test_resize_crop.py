@@ -245,7 +245,7 @@ def test_no_pictures_give_no_pictures() -> None:
         ({"height": 0}, "expected a size of 1x1 or more, received 4x0"),
         ({"orientation": 9}, "expected an Exif orientation from 1 to 8, received 9"),
         ({"filter": "box"}, "'box' is not a valid Filter"),
-        ({"implementation": "abacus"}, r"one of \('torch_cpu', 'reference'\); received 'abacus'"),
+        ({"implementation": "abacus"}, r"one of \('torch_cpu', .*'reference'\); received 'abacus'"),
         ({"pictures": noise(1, 8, 10, 5)}, r"received uint8 \[1, 8, 10, 5\]"),
         ({"pictures": torch.zeros(1, 8, 10, 3)}, r"received float32 \[1, 8, 10, 3\]"),
     ],
