@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from farm import engines
-from farm.engines import Decoder, Engine, PassedOnError, Source
+from farm.engines import Decoder, Device, Engine, PassedOnError, Source
 from farm.errors import (
     EngineUnavailableError,
     FarmError,
@@ -44,6 +44,7 @@ def decode_with(
     source: Source,
     media_format: MediaFormat,
     limits: Limits,
+    device: Device = "cpu",
 ) -> tuple[_T, str | None]:
     """What `action` makes of the opened source, and which engines gave up before it and why.
 
@@ -52,7 +53,7 @@ def decode_with(
     passes a file on leaves no trace, except where it was named: a named engine never hands over.
     Raises EngineUnavailableError, UnsupportedFormatError and what `action` does.
     """
-    names = (choice.name,) if choice.name else engines.candidates(media_format)
+    names = (choice.name,) if choice.name else engines.candidates(media_format, device=device)
     failures: list[tuple[str, FarmError]] = []
     for name in names:
         try:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 import kernels
+from farm.batch import Batcher
 from farm.engines.frame import FrameBatch
 from farm.engines.profile import apply_profile
-from farm.geometry import Geometry, Size
+from farm.geometry import Box, Geometry, Size
 from farm.spec import Fidelity, ImageFormat, ThumbnailSpec
 
 # How many times as large as the picture a decoder must leave what it shrinks on load. By
@@ -53,13 +55,16 @@ def _resampled(batch: FrameBatch, picks: Sequence[int], geometry: Geometry) -> T
     width, height = geometry.size
     color = batch.color
     light = kernels.Light(color.transfer, color.primaries, color.peak_nits)
-    if len(planes) != 3:
+    if planes[0].is_cuda or len(planes) == 2:
+        return _resampled_together(batch, planes, box, geometry)
+    if not batch.is_yuv:
         pictures = kernels.resize_crop(
             planes[0], box=box, height=height, width=width, orientation=geometry.orientation
         )
         return kernels.tone_map(pictures, light=light)
+    y, u, v = planes
     return kernels.yuv_to_rgb(
-        planes,
+        (y, u, v),
         box=box,
         height=height,
         width=width,
@@ -70,6 +75,49 @@ def _resampled(batch: FrameBatch, picks: Sequence[int], geometry: Geometry) -> T
         light=light,
         orientation=geometry.orientation,
     )
+
+
+def _resampled_together(
+    batch: FrameBatch, planes: Sequence[Tensor], box: Box, geometry: Geometry
+) -> Tensor:
+    """The pictures, made in one launch with those of all entries that ask at the same moment."""
+    width, height = geometry.size
+    resize = kernels.Resize(box, height, width, orientation=geometry.orientation)
+    tags = batch.color
+    light = kernels.Light(tags.transfer, tags.primaries, tags.peak_nits)
+    color = None
+    if batch.is_yuv:
+        color = kernels.Color(tags.matrix, tags.full_range, tags.siting, tags.bits, light)
+    pictures = zip(*planes, strict=True)
+    items = [kernels.Item(picture, resize, color, batch.shift) for picture in pictures]
+    made = _RESAMPLER.ask(items)
+    return made if batch.is_yuv else kernels.tone_map(made, light=light)
+
+
+def _resample_all(asks: Sequence[Sequence[kernels.Item]]) -> list[Tensor]:
+    """The results of each ask as uint8 [N, H, W, C] in the host's memory, copied there at once."""
+    made = kernels.resample([item for items in asks for item in items])
+    host = torch.cat([picture.flatten() for picture in made]).cpu()
+    parts = iter(torch.split(host, [picture.numel() for picture in made]))
+    shapes = [[item.made_shape for item in items] for items in asks]
+    return [
+        torch.stack([next(parts).view(shape) for shape in shapes_of_one])
+        for shapes_of_one in shapes
+    ]
+
+
+def _bytes_of(items: Sequence[kernels.Item]) -> int:
+    return sum(plane.nbytes for item in items for plane in item.planes)
+
+
+# More than a few hundred pictures in a launch win nothing; sources must fit beside decoders.
+_RESAMPLER = Batcher(
+    _resample_all,
+    most=256,
+    most_bytes=2 << 30,
+    size_of=_bytes_of,
+    is_memory=lambda error: isinstance(error, MemoryError | torch.OutOfMemoryError),
+)
 
 
 def _scale(full: Size, stored: Size) -> tuple[float, float]:

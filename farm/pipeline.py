@@ -13,7 +13,7 @@ import kernels
 from farm import encoders, engines
 from farm.choice import Choice, choices, decode_with
 from farm.encoding import Encoding
-from farm.engines import Decoder, Engine, Source
+from farm.engines import Decoder, Device, Engine, Source
 from farm.engines.frame import FrameBatch
 from farm.errors import EngineUnavailableError, NoFrameError
 from farm.geometry import Size
@@ -74,13 +74,15 @@ def warm_up() -> None:
         encoders.encode(picture, Encoding(image_format))
 
 
-def make_thumbnails(entry: Entry, row: int, source: Source, *, limits: Limits) -> Result:
+def make_thumbnails(
+    entry: Entry, row: int, source: Source, *, limits: Limits, device: Device = "cpu"
+) -> Result:
     """Makes all pictures that an entry asks for; raises the first error of the tree that it meets.
 
     Outputs with the same engine share one pass over the source. An engine that an output names must
     do it; otherwise the next one is tried where one is missing or does not know the format.
     """
-    work = _Work.begin(entry, row, source, limits)
+    work = _Work.begin(entry, row, source, limits, device)
     made = [
         work.decode_with(choice, partial(_make, work, outputs))
         for choice, outputs in choices(entry).items()
@@ -105,7 +107,7 @@ def probe(
     entry: Entry, row: int, source: Source, *, limits: Limits
 ) -> tuple[MediaInfo, tuple[Plan, ...]]:
     """What is known of a source and planned for it, without decoding a frame."""
-    work = _Work.begin(entry, row, source, limits)
+    work = _Work.begin(entry, row, source, limits, "cpu")
     found = [
         (outputs, work.decode_with(choice, lambda _, decoder: decoder.info)[0])
         for choice, outputs in choices(entry).items()
@@ -122,6 +124,7 @@ class _Work:
     row: int
     source: Source
     limits: Limits
+    device: Device
     media_format: MediaFormat
     warnings: tuple[str, ...]
     timings_ms: dict[str, float] = field(
@@ -129,10 +132,13 @@ class _Work:
     )
 
     @classmethod
-    def begin(cls, entry: Entry, row: int, source: Source, limits: Limits) -> "_Work":
+    def begin(
+        cls, entry: Entry, row: int, source: Source, limits: Limits, device: Device
+    ) -> "_Work":
         media_format = sniff(source.read_at(0, HEAD_BYTES), name=source.name)
         agrees = entry.input_format is None or media_format.is_called(entry.input_format)
-        return cls(entry, row, source, limits, media_format, () if agrees else (FORMAT_MISMATCH,))
+        warnings = () if agrees else (FORMAT_MISMATCH,)
+        return cls(entry, row, source, limits, device, media_format, warnings)
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
@@ -157,6 +163,7 @@ class _Work:
             source=self.source,
             media_format=self.media_format,
             limits=self.limits,
+            device=self.device,
         )
 
     def plans(self, outputs: Sequence[int], info: MediaInfo) -> list[Plan]:

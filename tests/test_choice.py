@@ -48,7 +48,7 @@ def install(monkeypatch):
     def replace(*fakes):
         known = {fake.name: fake for fake in fakes}
         monkeypatch.setattr(engines, "load", known.__getitem__)
-        monkeypatch.setattr(engines, "candidates", lambda _: tuple(known))
+        monkeypatch.setattr(engines, "candidates", lambda _, *, device: tuple(known))
         return fakes
 
     return replace

@@ -171,3 +171,37 @@ def test_read_by_the_profile_after_the_resize_or_before_is_next_to_the_same(chan
     off = (made.int() - wanted.int()).abs()
     assert off.max() <= 2
     assert off.float().mean() <= 0.25
+
+
+class TestSurfaces:
+    """Y beside UV, as video engines leave it, gives the pictures of the three planes."""
+
+    SIZE = Size(46, 34)
+
+    def frames(self, **tags) -> tuple[FrameBatch, FrameBatch]:
+        generator = torch.Generator().manual_seed(3)
+        y, u, v = (
+            torch.randint(0, 1 << tags.get("bits", 8), (3, h, w), generator=generator)
+            for h, w in ((34, 46), (17, 23), (17, 23))
+        )
+        kind = torch.uint8 if tags.get("bits", 8) == 8 else torch.int16
+        planar = batch(tuple(plane.to(kind) for plane in (y, u, v)), self.SIZE, **tags)
+        surface = batch((y.to(kind), torch.stack([u, v], dim=-1).to(kind)), self.SIZE, **tags)
+        return planar, surface
+
+    @pytest.mark.parametrize("picks", [(0,), (0, 2), (0, 1, 2)])
+    @pytest.mark.parametrize("orientation", [1, 6])
+    def test_as_by_planes(self, picks, orientation):
+        spec = ThumbnailSpec(width=20, height=15, fit=Fit.CROP)
+        planar, surface = self.frames(matrix=Matrix.BT709)
+        _, wanted = finished(planar, spec, orientation=orientation, picks=picks)
+        _, made = finished(surface, spec, orientation=orientation, picks=picks)
+        assert torch.equal(made, wanted)
+
+    def test_samples_in_the_high_bits(self):
+        spec = ThumbnailSpec(width=20)
+        planar, surface = self.frames(bits=10, matrix=Matrix.BT2020)
+        high = tuple((plane.to(torch.int32) << 6).to(torch.uint16) for plane in surface.planes)
+        _, wanted = finished(planar, spec)
+        _, made = finished(replace(surface, planes=high, shift=6), spec)
+        assert torch.equal(made, wanted)

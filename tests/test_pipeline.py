@@ -120,7 +120,7 @@ def registry(monkeypatch):
 
         names = (*missing, *known)
         monkeypatch.setattr(engines, "load", load)
-        monkeypatch.setattr(engines, "candidates", lambda media_format: names)
+        monkeypatch.setattr(engines, "candidates", lambda media_format, *, device: names)
         return fakes[0] if fakes else None
 
     return install

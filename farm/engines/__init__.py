@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, BinaryIO, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Literal, Protocol, cast
 
 from farm.errors import EngineUnavailableError, InvalidEntryError, UnsupportedFormatError
 from farm.media import MediaFormat, MediaInfo, MediaKind
@@ -16,6 +16,10 @@ from farm.spec import Fidelity
 if TYPE_CHECKING:
     from farm.engines.frame import FrameBatch
     from farm.geometry import Size
+
+
+Device = Literal["cpu", "cuda"]
+"""What a lane has to work with; a lane of a GPU has one, the first that it sees."""
 
 
 class PassedOnError(UnsupportedFormatError):
@@ -106,8 +110,11 @@ class _Entry:
     kinds: frozenset[MediaKind]
     hint: str
     formats: frozenset[str] | None = None  # None: any format of its kinds
+    device: Device = "cpu"  # where it is worth choosing; by name it serves anywhere
 
-    def takes(self, media_format: MediaFormat) -> bool:
+    def takes(self, media_format: MediaFormat, device: Device) -> bool:
+        if self.device != "cpu" and self.device != device:
+            return False
         known = self.formats is None or media_format.name in self.formats
         return known and media_format.kind in self.kinds
 
@@ -117,6 +124,15 @@ _VIDEO = frozenset({MediaKind.VIDEO})
 
 # In order of preference. `synthetic` serves only its own format.
 _ENGINES = {
+    "dali": _Entry(
+        "farm.engines.dali:DaliEngine",
+        _IMAGE | _VIDEO,
+        "pip install 'nvidia-dali-cuda130>=2.4', which has wheels for Linux on x86-64 only",
+        formats=frozenset(
+            {"jpeg", "jp2", "j2k", "tiff", "avi", "matroska", "mov", "mp4", "webm"}
+        ),
+        device="cuda",
+    ),
     "turbojpeg": _Entry(
         "farm.engines.turbojpeg:TurboJpegEngine",
         _IMAGE,
@@ -136,6 +152,19 @@ _ENGINES = {
         formats=frozenset({"webp"}),
     ),
     "pillow": _Entry("farm.engines.pillow:PillowEngine", _IMAGE, "pip install 'pillow>=12'"),
+    "nvdec": _Entry(
+        "farm.engines.nvdec:NvdecEngine",
+        _VIDEO,
+        "pip install 'pynvvideocodec>=2.1', and a driver of NVIDIA's that includes video",
+        formats=frozenset({"mov", "mp4"}),
+        device="cuda",
+    ),
+    "torchcodec": _Entry(
+        "farm.engines.torchcodec:TorchcodecEngine",
+        _VIDEO,
+        "pip install 'torchcodec>=0.17', and FFmpeg 4 to 9 with its shared libraries",
+        device="cuda",
+    ),
     "pyav": _Entry("farm.engines.pyav:PyAVEngine", _VIDEO, "pip install 'av>=16'"),
     "decord": _Entry(
         "farm.engines.decord:DecordEngine",
@@ -176,11 +205,14 @@ def load(name: str) -> Engine:
     return cast(Engine, engine)
 
 
-def candidates(media_format: MediaFormat) -> tuple[str, ...]:
-    """The engines to try for a format where the caller named none, best first."""
+def candidates(media_format: MediaFormat, *, device: Device = "cpu") -> tuple[str, ...]:
+    """The engines to try for a format where the caller named none, best first.
+
+    A lane of a GPU has those of the CPU behind its own.
+    """
     if media_format.name == "synthetic":
         return ("synthetic",)
-    return tuple(name for name, entry in _ENGINES.items() if entry.takes(media_format))
+    return tuple(name for name, entry in _ENGINES.items() if entry.takes(media_format, device))
 
 
 def available() -> dict[str, str]:

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from farm import pipeline
-from farm.engines import Source
-from farm.errors import FarmError, InternalError, LaneMemoryError, SourceError
-from farm.isolation import wire
+from farm.engines import Device, Source
+from farm.errors import FarmError, InternalError, LaneError, LaneMemoryError, SourceError
+from farm.isolation import pulse, wire
 from farm.isolation.wire import MOST_READ_BYTES
 from farm.range_file import RangeFile
 from farm.settings import Limits
@@ -33,36 +33,44 @@ def warm_up() -> None:
     gc.freeze()
 
 
-def serve(sock: socket.socket) -> None:
-    """Answers requests until the worker closes its end."""
+def serve(sock: socket.socket, *, device: Device = "cpu") -> None:
+    """Answers requests until the worker closes its end; a GPU's lane has many that do so."""
     while True:
         try:
             request = wire.receive(sock, most_fds=1)
         except (EOFError, ConnectionError):
             return
-        header, payloads = _answer(sock, request)
+        header, payloads = _answer(sock, request, device)
         wire.send(sock, header, payloads=payloads)
         # A frame of PyAV whose side data was looked at is part of a cycle: tens of megabytes that
         # would wait for the collector, which counts objects and not bytes.
         del request, payloads
-        gc.collect()
+        if device == "cpu":
+            gc.collect()
 
 
-def _answer(sock: socket.socket, request: wire.Message) -> tuple[dict[str, Any], list[bytes]]:
+def _answer(
+    sock: socket.socket, request: wire.Message, device: Device
+) -> tuple[dict[str, Any], list[bytes]]:
     try:
         with _open(sock, request) as file, io.BufferedReader(file, _BUFFER_BYTES) as buffered:
             header, size_bytes = request.header, request.header["size_bytes"]
             source = Source(buffered, size_bytes, header["name"], file.head, file.read_at)
-            header, payloads = _work(header, source)
+            header, payloads = _work(header, source, device)
             return header | {"bytes_read": file.bytes_read}, payloads
     except FarmError as error:
         return _failure(error)
-    except MemoryError:
+    except (MemoryError, torch.OutOfMemoryError):
         return _failure(LaneMemoryError("the entry needed more memory than a lane may have"))
     except Exception as error:  # noqa: BLE001 - a lane answers for whatever a codec throws
         if "can't allocate memory" in str(error):
             return _failure(LaneMemoryError("the entry needed more memory than a lane may have"))
-        return _failure(InternalError(f"{type(error).__name__}: {error}"[:500]))
+        message = f"{type(error).__name__}: {error}"[:500]
+        if device == "cpu":
+            return _failure(InternalError(message))
+        pulse.end_if_lost(torch.cuda.synchronize)
+        # What a GPU's libraries stumble over is no verdict on the entry: it is tried in a lane.
+        return _failure(LaneError(f"the GPU's process could not make it: {message}"))
 
 
 def _failure(error: FarmError) -> tuple[dict[str, Any], list[bytes]]:
@@ -70,14 +78,16 @@ def _failure(error: FarmError) -> tuple[dict[str, Any], list[bytes]]:
 
 
 @torch.inference_mode()
-def _work(header: dict[str, Any], source: Source) -> tuple[dict[str, Any], list[bytes]]:
+def _work(
+    header: dict[str, Any], source: Source, device: Device
+) -> tuple[dict[str, Any], list[bytes]]:
     entry = Entry.model_validate(header["entry"])
     limits = Limits.model_validate(header["limits"])
     if header["op"] == "probe":
         info, plans = pipeline.probe(entry, header["row"], source, limits=limits)
         shown = [{k: v for k, v in asdict(plan).items() if k != "spec"} for plan in plans]
         return {"op": "probed", "info": asdict(info), "plans": shown}, []
-    result = pipeline.make_thumbnails(entry, header["row"], source, limits=limits)
+    result = pipeline.make_thumbnails(entry, header["row"], source, limits=limits, device=device)
     # What `Made` reads of them; names are the worker's own.
     facts = [
         {
