@@ -124,13 +124,19 @@ _VIDEO = frozenset({MediaKind.VIDEO})
 
 # In order of preference. `synthetic` serves only its own format.
 _ENGINES = {
-    "dali": _Entry(
-        "farm.engines.dali:DaliEngine",
-        _IMAGE | _VIDEO,
-        "pip install 'nvidia-dali-cuda130>=2.4', which has wheels for Linux on x86-64 only",
-        formats=frozenset(
-            {"jpeg", "jp2", "j2k", "tiff", "avi", "matroska", "mov", "mp4", "webm"}
-        ),
+    # By default only what the library decodes on the GPU itself.
+    "nvimgcodec": _Entry(
+        "farm.engines.nvimgcodec:NvImageCodecEngine",
+        _IMAGE,
+        "pip install 'nvidia-nvimgcodec-cu13[all]>=0.9'",
+        formats=frozenset({"jpeg", "tiff"}),
+        device="cuda",
+    ),
+    "nvdec": _Entry(
+        "farm.engines.nvdec:NvdecEngine",
+        _VIDEO,
+        "pip install 'pynvvideocodec>=2.1', and a driver of NVIDIA's that includes video",
+        formats=frozenset({"mov", "mp4"}),
         device="cuda",
     ),
     "turbojpeg": _Entry(
@@ -152,17 +158,17 @@ _ENGINES = {
         formats=frozenset({"webp"}),
     ),
     "pillow": _Entry("farm.engines.pillow:PillowEngine", _IMAGE, "pip install 'pillow>=12'"),
-    "nvdec": _Entry(
-        "farm.engines.nvdec:NvdecEngine",
-        _VIDEO,
-        "pip install 'pynvvideocodec>=2.1', and a driver of NVIDIA's that includes video",
-        formats=frozenset({"mov", "mp4"}),
-        device="cuda",
-    ),
     "torchcodec": _Entry(
         "farm.engines.torchcodec:TorchcodecEngine",
         _VIDEO,
         "pip install 'torchcodec>=0.17', and FFmpeg 4 to 9 with its shared libraries",
+        device="cuda",
+    ),
+    "dali": _Entry(
+        "farm.engines.dali:DaliEngine",
+        _IMAGE | _VIDEO,
+        "pip install 'nvidia-dali-cuda130>=2.4', which has wheels for Linux on x86-64 only",
+        formats=frozenset({"jpeg", "jp2", "j2k", "tiff", "avi", "matroska", "mov", "mp4", "webm"}),
         device="cuda",
     ),
     "pyav": _Entry("farm.engines.pyav:PyAVEngine", _VIDEO, "pip install 'av>=16'"),
