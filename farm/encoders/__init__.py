@@ -51,9 +51,13 @@ def encode(pictures: Tensor, encoding: Encoding) -> list[bytes]:
     The same pictures give the same bytes, without metadata. Raises EncodeError where the format
     cannot hold the pictures.
     """
-    encoder = load(encoding.format)
+    return encode_with(load(encoding.format), pictures.cpu(), encoding)
+
+
+def encode_with(encoder: Encoder, pictures: Tensor, encoding: Encoding) -> list[bytes]:
+    """As `encode`, by an encoder of the caller's choice, on the device where the pictures are."""
     _check(pictures, encoder, encoding.format)
-    return encoder.encode(pictures.cpu().contiguous(), encoding)
+    return encoder.encode(pictures.contiguous(), encoding)
 
 
 def _check(pictures: Tensor, encoder: Encoder, format: ImageFormat) -> None:
