@@ -1,5 +1,7 @@
 """Measures how near shrunk JPEGs come to the ideal: `python -m benchmarks.fidelity`.
 
+With the interpreter of the peers, `build/bench/venv/bin/python`, pyvips is among them.
+
 The ideal is the whole picture, its planes resampled by Lanczos with three lobes in float64. To
 decode a JPEG at 1/2, 1/4 or 1/8 of its size is quicker, and a little off. How far depends on how
 much larger than the result the decoder leaves the picture; a margin bounds that from below.
@@ -12,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 
 import av
 import numpy as np
@@ -84,6 +87,8 @@ def _methods() -> Iterator[tuple[str, Method]]:
         name = f"margin {margin:g}" + (f" ({users})" if users else "")
         yield name, partial(_by_engine, margin=margin)
     yield "Pillow `thumbnail`, Lanczos", _by_pillow
+    if find_spec("pyvips") is not None:
+        yield "pyvips `thumbnail_buffer`", _by_pyvips
 
 
 def _by_engine(data: bytes, geometry: Geometry, *, margin: float) -> Tensor:
@@ -103,6 +108,15 @@ def _by_pillow(data: bytes, geometry: Geometry) -> Tensor:
     image = Image.open(io.BytesIO(data))
     image.draft("RGB", geometry.size)
     return torch.from_numpy(np.array(image.resize(geometry.size, Image.Resampling.LANCZOS)))[None]
+
+
+def _by_pyvips(data: bytes, geometry: Geometry) -> Tensor:
+    import pyvips
+
+    pyvips.cache_set_max(0)
+    width, height = geometry.size
+    image = pyvips.Image.thumbnail_buffer(data, width, height=height, size="force")
+    return torch.from_numpy(image.numpy().copy())[None]
 
 
 def _cases() -> Iterator[tuple[bytes, Geometry, Tensor]]:
