@@ -1,1 +1,1 @@
-"""What the GPUs of a machine can do for the farm, and whether they do it right: scripts/gpu_check."""
+"""What the GPUs of a machine can do for the farm, and whether they do it right."""

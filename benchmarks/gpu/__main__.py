@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
 
 def _comparison(engine: str) -> Part:
     rows = "benchmarks.gpu.decoding:rows"
-    return Part(f"compare-{engine}", f"Engine {engine} against the CPU path", rows, 40, engine)
+    return Part(f"compare-{engine}", f"Engine {engine} against the CPU path", rows, 60, engine)
 
 
 PARTS = (
@@ -91,13 +91,23 @@ def exit_code(outcomes: Sequence[Outcome], *, has_gpu: bool) -> ExitCode:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/gpu_check", description=__doc__)
-    parser.add_argument("--only", default="*", metavar="GLOB,...",
-                        help="some parts: " + ", ".join(part.name for part in PARTS))
-    parser.add_argument("--seconds", type=float, default=_SECONDS, metavar="N",
-                        help="most time for all parts together; default 480")
+    parser.add_argument(
+        "--only",
+        default="*",
+        metavar="GLOB,...",
+        help="some parts: " + ", ".join(part.name for part in PARTS),
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=_SECONDS,
+        metavar="N",
+        help="most time for all parts together; default 480",
+    )
     parser.add_argument("--name", help="of the results; default the GPU's")
-    parser.add_argument("--output", type=Path, metavar="FOLDER",
-                        help="for the results; default benchmarks/results")
+    parser.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="for the results; default benchmarks/results"
+    )
     return parser  # fmt: skip
 
 

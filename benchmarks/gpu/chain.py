@@ -1,6 +1,8 @@
 """The same resize by other means: a chain of eager torch operations, and DALI's operator."""
 
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +20,7 @@ _TORCH_MODES = {
 
 
 class EagerChain:
-    """NV12 of one size to RGB at full size, then `interpolate(antialias=True)`, as people write it."""
+    """NV12 of one size to RGB at full size, then `interpolate(antialias=True)`."""
 
     def __init__(self, items: Sequence[kernels.Item]) -> None:
         first = items[0]
@@ -45,11 +47,6 @@ class EagerChain:
         return mixed + self._offset[:, None, None]
 
 
-def eager_chain(items: Sequence[kernels.Item]) -> EagerChain:
-    """The chain for items of one size."""
-    return EagerChain(items)
-
-
 class DaliResize:
     """DALI's `fn.resize` with antialiasing, of RGB that is already there: an easier job than ours.
 
@@ -57,8 +54,9 @@ class DaliResize:
     """
 
     def __init__(self, items: Sequence[kernels.Item]) -> None:
-        from nvidia.dali import fn, pipeline_def, types
-
+        # DALI's modules are filled at run time, past what types can tell.
+        dali: Any = import_module("nvidia.dali")
+        fn, types = import_module("nvidia.dali.fn"), dali.types
         kinds = {
             kernels.Filter.TRIANGLE: types.INTERP_TRIANGULAR,
             kernels.Filter.CATMULL_ROM: types.INTERP_CUBIC,
@@ -70,8 +68,7 @@ class DaliResize:
             for picture in EagerChain(items).full()
         ]
 
-        @pipeline_def(batch_size=len(items), num_threads=2, device_id=0, prefetch_queue_depth=1)  # type: ignore[untyped-decorator]
-        def graph() -> object:
+        def graph() -> Any:
             pictures = fn.external_source(name="pictures", device="gpu", layout="HWC")
             return fn.resize(
                 pictures,
@@ -81,7 +78,10 @@ class DaliResize:
                 antialias=True,
             )
 
-        self._pipeline = graph()
+        define = dali.pipeline_def(
+            batch_size=len(items), num_threads=2, device_id=0, prefetch_queue_depth=1
+        )
+        self._pipeline: Any = define(graph)()
         self._pipeline.build()
 
     def __call__(self) -> object:

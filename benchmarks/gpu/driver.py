@@ -1,4 +1,4 @@
-"""What NVIDIA's own libraries tell through ctypes: how many GPUs, JPEG engines, how busy they are."""
+"""What NVIDIA's libraries tell through ctypes: how many GPUs, JPEG engines, how busy they are."""
 
 import ctypes
 import threading

@@ -3,19 +3,24 @@
 Unverified on a GPU.
 """
 
+import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
+from typing import cast
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from benchmarks.gpu.likeness import psnr_db
-from benchmarks.gpu.part import MissingError, Row, Task
+from benchmarks.gpu.part import Row, Task
 from benchmarks.gpu.timing import wall_seconds
 from farm import encoders
 from farm.encoders import Encoder
 from farm.encoding import Encoding
+from farm.errors import FarmError
 from farm.geometry import Size
 from farm.machine import usable_cores
 from farm.samples.card import Card, timecode
@@ -29,19 +34,21 @@ _ENCODING = Encoding(ImageFormat.JPG)
 def rows(task: Task) -> Iterator[Row]:
     """A row for each size and encoder: pictures a second, bytes, and what the coding costs."""
     del task
-    cores = usable_cores()
     for size in _SIZES:
-        card = Card(size)
-        drawn = [card.draw(number, timecode(0, number)) for number in range(_COUNT)]
-        pictures = torch.stack([torch.from_numpy(one.copy()).permute(1, 2, 0) for one in drawn])
-        pictures = pictures.contiguous()
-        cpu = encoders.load(ImageFormat.JPG)
-        yield _row("cpu, 1 thread", size, pictures, lambda: cpu.encode(pictures, _ENCODING))
-        with ThreadPoolExecutor(cores) as pool:
-            yield _row(
-                f"cpu, {cores} threads", size, pictures, lambda: _shared(pool, cpu, pictures)
-            )
-        yield _by_gpu(size, pictures)
+        yield from _rows_of(size)
+
+
+def _rows_of(size: Size) -> Iterator[Row]:
+    card = Card(size)
+    drawn = [card.draw(number, timecode(0, number)) for number in range(_COUNT)]
+    pictures = torch.stack([torch.from_numpy(one.copy()).permute(1, 2, 0) for one in drawn])
+    pictures = pictures.contiguous()
+    cpu, cores = encoders.load(ImageFormat.JPG), usable_cores()
+    yield _row("cpu, 1 thread", size, pictures, lambda: cpu.encode(pictures, _ENCODING))
+    with ThreadPoolExecutor(cores) as pool:
+        name = f"cpu, {cores} threads"
+        yield _row(name, size, pictures, lambda: _shared(pool, cpu, pictures))
+    yield _by_gpu(size, pictures)
 
 
 def _shared(pool: ThreadPoolExecutor, encoder: Encoder, pictures: Tensor) -> list[bytes]:
@@ -52,21 +59,12 @@ def _shared(pool: ThreadPoolExecutor, encoder: Encoder, pictures: Tensor) -> lis
 def _by_gpu(size: Size, pictures: Tensor) -> Row:
     name = "nvjpeg, from the GPU's memory"
     try:
-        encoder = _nvjpeg()
+        encoder = cast(Encoder, import_module("farm.encoders.nvjpeg").NvJpegEncoder())
         there = pictures.cuda()
         return _row(name, size, pictures, lambda: encoder.encode(there, _ENCODING))
     # A library may be missing or refuse: the CPU's figures stand.
-    except (ImportError, MissingError, RuntimeError, OSError) as error:
+    except (FarmError, ImportError, RuntimeError, OSError) as error:
         return {"encoder": name, "size": f"{size.width}x{size.height}", "why": str(error)}
-
-
-def _nvjpeg() -> Encoder:
-    module = import_module("farm.encoders.nvjpeg")
-    found = getattr(module, "NvjpegEncoder", None)
-    if found is None:
-        raise MissingError("farm.encoders.nvjpeg has no NvjpegEncoder")
-    encoder: Encoder = found()
-    return encoder
 
 
 def _row(name: str, size: Size, pictures: Tensor, encode: Callable[[], list[bytes]]) -> Row:
@@ -82,9 +80,4 @@ def _row(name: str, size: Size, pictures: Tensor, encode: Callable[[], list[byte
 
 
 def _decoded(data: bytes) -> Tensor:
-    import io
-
-    import numpy as np
-    from PIL import Image
-
     return torch.from_numpy(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).copy())

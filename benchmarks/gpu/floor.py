@@ -1,4 +1,4 @@
-"""The least time that a resize can take on a device: each byte moved once, at its copy bandwidth."""
+"""The least time that a resize can take on a device: each byte moved once, at copy speed."""
 
 from collections.abc import Callable, Sequence
 
@@ -33,7 +33,9 @@ def floor_seconds(bytes_moved: int, bytes_per_second: float) -> float:
     return bytes_moved / bytes_per_second
 
 
-def copy_bandwidth(device: torch.device, seconds_of: Callable[[Callable[[], object]], float]) -> float:
+def copy_bandwidth(
+    device: torch.device, seconds_of: Callable[[Callable[[], object]], float]
+) -> float:
     """Bytes a second, read and written together, of copying a GiB within the device's memory."""
     source = torch.empty(_COPY_BYTES, dtype=torch.uint8, device=device)
     target: Tensor = torch.empty_like(source)

@@ -5,12 +5,13 @@ Unverified on a GPU.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import torch
 
 import kernels
-from benchmarks.gpu.chain import DaliResize, eager_chain
+from benchmarks.gpu.chain import DaliResize, EagerChain
 from benchmarks.gpu.floor import copy_bandwidth, floor_seconds, moved_bytes
 from benchmarks.gpu.part import MissingError, Row, Task
 from benchmarks.gpu.timing import gpu_seconds, wall_seconds
@@ -74,8 +75,13 @@ def rows(task: Task) -> Iterator[Row]:
 def _measured(case: Case, bandwidth: float) -> Row:
     count = _affordable(case.count, case.source)
     items = make_items([case.source] * count, [case.made] * count, case.filter, "cuda")
-    row = {"case": case.name, "filter": case.filter.value} | timed(items, bandwidth)
-    for name, make in {"torch": eager_chain, "dali": DaliResize}.items():
+    row: Row = {"case": case.name, "filter": case.filter.value}
+    row |= timed(items, bandwidth)
+    others: dict[str, Callable[[Sequence[kernels.Item]], Launch]] = {
+        "torch": EagerChain,
+        "dali": DaliResize,
+    }
+    for name, make in others.items():
         row |= _other(name, make, items, float(row["kernel_us_each"] or 0))
     return row
 
@@ -98,7 +104,10 @@ def timed(items: Sequence[kernels.Item], bandwidth: float) -> Row:
 
 
 def _other(
-    name: str, make: Callable[..., Launch], items: Sequence[kernels.Item], kernel_us: float
+    name: str,
+    make: Callable[[Sequence[kernels.Item]], Launch],
+    items: Sequence[kernels.Item],
+    kernel_us: float,
 ) -> Row:
     """The same pictures by other means; `..._times` is how many times as long it takes."""
     few = items[:8]  # full-size float pictures need 12 times the memory of NV12
@@ -119,7 +128,8 @@ def _ragged(bandwidth: float) -> Row:
         made.append((round(height * scale), round(width * scale)))
     count = _affordable(_RAGGED_COUNT, max(_RAGGED_SOURCES))
     items = make_items(sources[:count], made[:count], kernels.Filter.LANCZOS3, "cuda")
-    return {"case": "ragged NV12", "filter": "lanczos3"} | timed(items, bandwidth)
+    row: Row = {"case": "ragged NV12", "filter": "lanczos3"}
+    return row | timed(items, bandwidth)
 
 
 def make_items(
@@ -145,11 +155,10 @@ def recorded_launches(items: Sequence[kernels.Item]) -> list[Launch]:
 
     So the kernel's own time can be told from that of its tables. The items must be kept meanwhile.
     """
-    from kernels import triton_fused
-
+    triton_fused: Any = import_module("kernels.triton_fused")
     recorder = _Recorder(triton_fused.resample_tiles)
     original = triton_fused.resample_tiles
-    triton_fused.resample_tiles = recorder  # type: ignore[assignment]
+    triton_fused.resample_tiles = recorder
     try:
         # The results must outlive the repeats, which write into them again.
         recorder.made = kernels.resample(items, implementation="triton")

@@ -88,8 +88,9 @@ def psnr_db(one: Tensor, other: Tensor) -> float:
 def shift(planes: Tensor, right: Tensor) -> tuple[float, float]:
     """How far `planes` [C, H, W] lie right of and below `right`, in pixels; for less than a pixel.
 
-    The least squares of planes(x) - right(x) = -d * gradient(x), over all channels at once. Source:
-    Lucas and Kanade, "An iterative image registration technique", 1981. (0, 0) where nothing varies.
+    The least squares of planes(x) - right(x) = -d * gradient(x), over all channels at once; (0, 0)
+    where nothing varies. Source: Lucas and Kanade, "An iterative image registration technique",
+    1981.
     """
     inner = slice(_EDGE_PIXELS, -_EDGE_PIXELS)
     down, across = torch.gradient(right, dim=(1, 2))

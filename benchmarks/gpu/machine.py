@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import metadata
 from itertools import product
 from typing import TYPE_CHECKING
@@ -38,11 +39,11 @@ def rows(task: Task) -> Iterator[Row]:
     yield _row("system", "cores", str(len(os.sched_getaffinity(0))))
     yield from _gpus()
     for name, use in LIBRARIES.items():
-        yield _asked("library", name, lambda name=name: str(load_library(name)._name), use)
+        yield _asked("library", name, partial(_loaded, name), use)
     yield _asked("GPU", "JPEG engines", _jpeg_engines)
     yield from _packages()
     for name in _FFMPEG:
-        yield _asked("FFmpeg", name, lambda name=name: str(load_library(name)._name))
+        yield _asked("FFmpeg", name, partial(_loaded, name))
     yield from _codecs()
     yield _asked("GPU", "torch", _torch)
     yield from _engines()
@@ -57,7 +58,8 @@ def decoder_rows(task: Task) -> Iterator[Row]:
         driver = Capabilities()
         for codec, chroma, bits in product(_CODECS, (1, 2, 3), (8, 10, 12)):
             kind = StreamKind(codec, chroma, bits, Size(1920, 1088), Size(1920, 1080))
-            yield {"stream": str(kind)} | _capability(driver, kind)
+            row: Row = {"stream": str(kind)}
+            yield row | _capability(driver, kind)
     except EngineUnavailableError as error:
         raise MissingError(str(error)) from error
 
@@ -73,6 +75,17 @@ def _asked(kind: str, name: str, ask: Callable[[], str], use: str = "") -> Row:
     except (MissingError, EngineUnavailableError, *_NOT_LOADED) as error:
         reason = " ".join(str(error).split())
         return _row(kind, name, "", f"{reason} ({use})" if use else reason)
+
+
+def _loaded(library: str) -> str:
+    load_library(library)
+    return "loads"
+
+
+def _version(engine: str) -> str:
+    from farm import engines
+
+    return engines.load(engine).version
 
 
 def _gpus() -> Iterator[Row]:
@@ -131,7 +144,7 @@ def _engines() -> Iterator[Row]:
     from farm import engines
 
     for name in engines.names():
-        yield _asked("engine", name, lambda name=name: engines.load(name).version)
+        yield _asked("engine", name, partial(_version, name))
 
 
 def _capability(driver: "Capabilities", kind: "StreamKind") -> Row:

@@ -1,8 +1,8 @@
-"""The clips and stills that engines are compared by: test cards that tell their number and colours."""
+"""The clips and stills to compare engines by: test cards that tell their number and colours."""
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,8 @@ MOMENTS = (
 
 
 def _clip(name: str, codec: str, options: dict[str, str], **more: Any) -> Recipe:
-    fields = {"size": _SIZE, "frames": _FRAMES, "fps": FPS, "gop": _GOP} | more
-    return Recipe(name, codec, "", options=options, **fields)
+    usual = Recipe(name, codec, "", _SIZE, _FRAMES, FPS, _GOP, options=options)
+    return replace(usual, **more)
 
 
 CLIPS = (
@@ -123,12 +123,12 @@ def rows(task: Task) -> Iterator[Row]:
 
 def exhibits(folder: Path, kinds: frozenset[MediaKind]) -> Iterator[Exhibit]:
     """The files of these kinds that could be made."""
-    found = [(clip.name, MediaKind.VIDEO, MOMENTS) for clip in CLIPS]
-    found += [(still.name, MediaKind.IMAGE, MOMENTS[:1]) for still in STILLS]
-    for name, kind, targets in found:
+    names = {clip.name: MediaKind.VIDEO for clip in CLIPS}
+    names |= {still.name: MediaKind.IMAGE for still in STILLS}
+    for name, kind in names.items():
         path = folder / "material" / name
         if kind in kinds and path.exists():
-            yield Exhibit(path, kind, targets)
+            yield Exhibit(path, kind, MOMENTS if kind is MediaKind.VIDEO else MOMENTS[:1])
 
 
 def encode(card: Image.Image, still: Still) -> bytes:

@@ -14,7 +14,9 @@ from benchmarks.place import ROOT
 
 # The time between the end of pytest and that of the part, to tell what was found until then.
 _RESERVE_SECONDS = 5.0
-_DONE = re.compile(r"^(\S+\.py::.+?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)(?: \((.*)\))?(?:\s|$)")
+_DONE = re.compile(
+    r"^(\S+\.py::.+?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)(?: \((.*)\))?(?:\s|$)"
+)
 _SUMMED = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py(?:::.+?)?)(?: - (.*))?$")
 _NOT_HERE = ("could not import", "No module named", "not installed")
 
