@@ -1,6 +1,8 @@
 """Limits and settings of a run, each with its default and its bounds."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 _MIB = 1 << 20
 _GIB = 1 << 30
@@ -31,8 +33,21 @@ class Settings(BaseModel):
     lanes: int = Field(0, ge=0, description="lanes per worker; 0 = one per usable core")
     lane_memory_bytes: int = Field(4 * _GIB, ge=64 * _MIB, description="memory of one lane")
     lane_entries: int = Field(2000, ge=1, description="entries after which a lane is replaced")
+    gpus: int | Literal["all"] = Field(0, description="GPUs of each worker: all, none or a number")
+    gpu_seats: int = Field(16, ge=1, le=256, description="entries that a GPU works on at once")
     shard_entries: int = Field(500, ge=1, description="most entries of one shard")
     shard_bytes: int = Field(2 * _GIB, ge=1, description="most source bytes of one shard")
     shard_seconds: float = Field(300.0, gt=0, description="time budget of one shard attempt")
     drain_seconds: float = Field(30.0, ge=0, description="time for running entries after a drain")
     pause_seconds: float = Field(600.0, ge=0, description="longest pause before the run gives up")
+
+    @field_validator("gpus", mode="before")
+    @classmethod
+    def _check_gpus(cls, value: Any) -> int | Literal["all"]:
+        if value == "all":
+            return "all"
+        if value == "none":
+            return 0
+        if isinstance(value, int | str) and str(value).isdecimal():
+            return int(value)
+        raise ValueError(f"expected all, none or a number, received {value!r}")

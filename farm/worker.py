@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -53,9 +53,18 @@ class Summary:
 
 
 class Worker:
-    """What one worker process keeps between shards: its lanes and the runs that it is draining."""
+    """What one worker process keeps between shards: its lanes and the runs that it is draining.
 
-    def __init__(self, settings: Settings, *, zygote_address: str | None = None) -> None:
+    `gpu_lost` is called with the cause when a GPU is given up: the worker should then leave.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        zygote_address: str | None = None,
+        gpu_lost: Callable[[str], object] = lambda cause: None,
+    ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._drains: dict[str, float] = {}
         self.pool = LanePool(
@@ -63,7 +72,12 @@ class Worker:
             lane_memory_bytes=settings.lane_memory_bytes,
             lane_entries=settings.lane_entries,
             zygote_address=zygote_address,
+            gpus=settings.gpus,
+            gpu_seats=settings.gpu_seats,
+            gpu_lost=gpu_lost,
         )
+        self.shards_under_way = 0
+        self._counting = threading.Lock()
         # Held by the shard whose entries begin: the older one goes first.
         self._taking = threading.Lock()
 
@@ -90,12 +104,23 @@ class Worker:
         when no entry is left to begin: another shard may begin meanwhile. Raises the FarmError of a
         ledger that is unusable for another cause.
         """
+        with self._counted():
+            try:
+                return self._attempt(ref, run, is_final, last_taken)
+            except FarmError as error:
+                if not error.environment and not isinstance(error, StoreError):
+                    raise
+                return _blocked(Summary(ref.name, committed=False, worker=self.name), error)
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._counting:
+            self.shards_under_way += 1
         try:
-            return self._attempt(ref, run, is_final, last_taken)
-        except FarmError as error:
-            if not error.environment and not isinstance(error, StoreError):
-                raise
-            return _blocked(Summary(ref.name, committed=False, worker=self.name), error)
+            yield
+        finally:
+            with self._counting:
+                self.shards_under_way -= 1
 
     def _attempt(
         self, ref: ShardRef, run: str, is_final: bool, last_taken: Callable[[], object]

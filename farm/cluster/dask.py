@@ -12,12 +12,13 @@ task secedes, which makes room for the next: no lane waits for the last entries 
 import asyncio
 import contextlib
 import itertools
+import logging
 import queue
 import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from typing import Any
@@ -38,7 +39,10 @@ _SLOT = "farm-slot"
 _SHARDS_AT_ONCE = 2
 _NO_SLOT_SECONDS = 180.0
 _LOOK_SECONDS = 2.0
+_LEAVE_POLL_SECONDS = 0.5
 _HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_logger = logging.getLogger(__name__)
 
 _CONFIG = {
     # Lanes have their own memory limit; a nanny's would kill the worker for a lane's appetite.
@@ -133,7 +137,7 @@ class DaskCluster:
         except (OSError, TimeoutError, AttributeError) as error:
             raise ClusterError(f"the scheduler does not answer: {error}") from error
         workers = identity["workers"].items()
-        self._ready = [address for address, facts in workers if _SLOT in facts["resources"]]
+        self._ready = [address for address, facts in workers if facts["resources"].get(_SLOT)]
         self._looked = time.monotonic()
         if self._ready:
             self._seen_ready = self._looked
@@ -258,7 +262,11 @@ class _LanesPlugin(WorkerPlugin):
     async def setup(self, worker: Any) -> None:
         """Runs on each worker, also on those that join or restart later."""
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, _start, self._settings, self._zygote_address)
+
+        def leave(cause: str) -> None:
+            asyncio.run_coroutine_threadsafe(_leave(worker, cause), loop)
+
+        await loop.run_in_executor(None, _start, self._settings, self._zygote_address, leave)
         await worker.set_resources(**{_SLOT: _SHARDS_AT_ONCE})
 
     def teardown(self, worker: Any) -> None:
@@ -274,10 +282,12 @@ async def _identity(client: Any) -> Any:
     return await client.scheduler.identity(n_workers=-1)
 
 
-def _start(settings: Settings, zygote_address: str | None) -> None:
+def _start(
+    settings: Settings, zygote_address: str | None, gpu_lost: Callable[[str], object]
+) -> None:
     global _worker
     with _lock:
-        _worker = _worker or Worker(settings, zygote_address=zygote_address)
+        _worker = _worker or Worker(settings, zygote_address=zygote_address, gpu_lost=gpu_lost)
 
 
 def _stop() -> None:
@@ -286,6 +296,18 @@ def _stop() -> None:
         if _worker is not None:
             _worker.close()
         _worker = None
+
+
+async def _leave(worker: Any, cause: str) -> None:
+    """Takes no other shard, finishes those that have begun, and leaves the cluster.
+
+    A nanny starts it anew, and it looks anew which GPUs work.
+    """
+    _logger.warning("%s; the worker finishes its shards and leaves", cause)
+    await worker.set_resources(**{_SLOT: 0})
+    while _worker is not None and _worker.shards_under_way:
+        await asyncio.sleep(_LEAVE_POLL_SECONDS)
+    await worker.close_gracefully(restart=True, reason=cause)
 
 
 def _run_shard(ref: ShardRef, run: str, is_final: bool) -> Summary:

@@ -1,5 +1,6 @@
 """Decodes still pictures with Pillow: first frame or page, upright by its tag."""
 
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,10 @@ _PLUGINS = {
     "sgi": "SGI",
     "sun": "SUN",
 }
+
+
+# Pillow's limit and Python's warnings are those of the process: one thread at a time has them.
+_GUARD = threading.Lock()
 
 
 class PillowDecoder:
@@ -163,9 +168,9 @@ class PillowDecoder:
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         """Our pixel limit in place of Pillow's, its warnings collected, its errors translated."""
-        former = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = self._limits.image_pixels
-        with warnings.catch_warnings(record=True) as caught:
+        with _GUARD, warnings.catch_warnings(record=True) as caught:
+            former = Image.MAX_IMAGE_PIXELS
+            Image.MAX_IMAGE_PIXELS = self._limits.image_pixels
             warnings.simplefilter("always")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             try:

@@ -1,5 +1,7 @@
 """What libav's failures mean: exceptions become media errors that name source and cause."""
 
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,9 +33,18 @@ _BY_TYPE: tuple[tuple[type[Exception], type[MediaError]], ...] = (
 )
 
 
-# How many errors libav had logged before the newest source was opened: PyAV hands the last line to
-# the next exception, even if an earlier file in this process wrote it.
-_errors_before = 0
+class _Own(threading.local):
+    """How many errors libav had logged before this thread opened its newest source.
+
+    PyAV hands the last line to the next exception, even where it was written for an earlier file.
+    """
+
+    errors_before = 0
+
+
+_own = _Own()
+# Level and lines of the log are the process's: of several threads one listens at a time.
+_EAR = threading.Lock()
 
 
 @contextmanager
@@ -43,14 +54,18 @@ def heard() -> Iterator[None]:
     Only for what runs on one thread: a decoder's own thread that logs while PyAV holds the
     interpreter's lock and waits for it never ends.
     """
-    global _errors_before
+    if not _EAR.acquire(blocking=False):
+        _own.errors_before = sys.maxsize
+        yield
+        return
     before = av.logging.get_level()
-    _errors_before = av.logging.get_last_error()[0]
+    _own.errors_before = av.logging.get_last_error()[0]
     av.logging.set_level(av.logging.PANIC)
     try:
         yield
     finally:
         av.logging.set_level(before)
+        _EAR.release()
 
 
 @contextmanager
@@ -83,5 +98,5 @@ def cause_of(error: Exception) -> str:
     words = error.strerror or type(error).__name__
     # The log is (level, context, message) here, though the stubs nest it once more.
     log = error.log
-    is_fresh = av.logging.get_last_error()[0] > _errors_before
+    is_fresh = av.logging.get_last_error()[0] > _own.errors_before
     return f"{words}: {str(log[2]).strip()}" if is_fresh and log and len(log) == 3 else words

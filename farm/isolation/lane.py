@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from farm.errors import (
     EngineUnavailableError,
@@ -58,21 +58,29 @@ def request_of(
 
 
 class Parent(Protocol):
-    """What a lane's handle needs of the process that forked it."""
+    """What a lane's handle needs of the process that made it."""
 
     def exit_code(self, pid: int, *, wait_seconds: float) -> int | None:
         """The exit code of a lane (minus the signal that killed it), None where it still runs."""
 
+    def ending(self, exit_code: int | None) -> str:
+        """How a lane ended, for people."""
+
 
 class Lane:
-    """One isolated process that works on one entry at a time."""
+    """One isolated process that works on one entry at a time.
 
-    def __init__(self, pid: int, sock: socket.socket, zygote: Parent) -> None:
+    With `is_shared` others work in the same process, and it can be ended for all of them only.
+    """
+
+    is_shared: ClassVar[bool] = False
+
+    def __init__(self, pid: int, sock: socket.socket, parent: Parent) -> None:
         self.pid = pid
         self.entries_done = 0
         self.is_alive = True
         self._sock = sock
-        self._zygote = zygote
+        self._parent = parent
 
     def call(
         self,
@@ -110,7 +118,7 @@ class Lane:
             # Half a character, which JSON can hold, has no place in a record.
             message = str(reply.header["message"])[:1000].encode(errors="replace").decode()
             met = error_from(str(reply.header["code"]), message)
-            if isinstance(met, LaneMemoryError):
+            if isinstance(met, LaneMemoryError) and not self.is_shared:
                 self.kill()
             if met.environment and not isinstance(met, EngineUnavailableError):
                 # A lane reaches no store: it may not pause the run by blaming one.
@@ -142,7 +150,7 @@ class Lane:
             # Not closed: another thread may be waiting on this very descriptor.
             with contextlib.suppress(OSError):
                 self._sock.shutdown(socket.SHUT_RDWR)
-            if self._zygote.exit_code(self.pid, wait_seconds=0) is None:
+            if self._parent.exit_code(self.pid, wait_seconds=0) is None:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self.pid, signal.SIGKILL)
 
@@ -153,16 +161,11 @@ class Lane:
 
     def _bury(self) -> LaneCrashError:
         self.is_alive = False
-        exit_code = self._zygote.exit_code(self.pid, wait_seconds=_EXIT_SECONDS)
+        exit_code = self._parent.exit_code(self.pid, wait_seconds=_EXIT_SECONDS)
         if exit_code is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
-            return LaneCrashError("the decoder's process left without an answer")
-        if exit_code < 0:
-            return LaneCrashError(
-                f"the decoder's process died of {signal.Signals(-exit_code).name}"
-            )
-        return LaneCrashError(f"the decoder's process ended with exit code {exit_code}")
+        return LaneCrashError(self._parent.ending(exit_code))
 
 
 def _read(read_at: ReadAt | None, header: dict[str, Any]) -> bytes:

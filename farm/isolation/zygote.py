@@ -90,9 +90,9 @@ class _Zygote:
                 end.close()
             os.setpgid(0, 0)
             _die_with_parent(zygote)
-            _be_first_to_go()
+            be_first_to_go()
             _limit_memory(self._lane_memory_bytes)
-            _silence()
+            silence()
             from farm.isolation import serve
 
             serve.serve(socket.socket(fileno=lane_fd))
@@ -113,10 +113,10 @@ def _die_with_parent(parent: int) -> None:
         os._exit(0)
 
 
-def _be_first_to_go() -> None:
-    """Makes the lane the kernel's first choice when memory runs out."""
+def be_first_to_go(score: int = 1000) -> None:
+    """Makes this process the kernel's choice when memory runs out; 1000 is the first of all."""
     with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
+        Path("/proc/self/oom_score_adj").write_text(str(score))
 
 
 def _limit_memory(extra_bytes: int) -> None:
@@ -129,7 +129,7 @@ def _limit_memory(extra_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (mapped + extra_bytes, mapped + extra_bytes))
 
 
-def _silence() -> None:
+def silence() -> None:
     """Points the standard streams at nothing: codecs chatter there about every damaged file."""
     keep_stderr = os.environ.get("FARM_LANE_STDERR") == "1"
     null = os.open(os.devnull, os.O_RDWR)

@@ -86,6 +86,7 @@ def test_a_signal_drains_and_the_same_command_goes_on(tmp_path: Path) -> None:
         (["--manifest", "m", "--destination", "d", "--limit", "0"], "limit: expected at least 1"),
         (["--manifest", "m", "--destination", "d", "--max-failures", "x"], "max-failures: "),
         (["--manifest", "m", "--destination", "d", "--lanes", "-1"], "--lanes"),
+        (["--manifest", "m", "--destination", "d", "--gpus", "two"], "expected all, none or a nu"),
         (["--manifest", "m", "--destination", "d", "--pause-limit", "-1"], "settings.pause_"),
         (["--manifest", "m", "--destination", "d", "--bogus"], "No such option"),
     ],
