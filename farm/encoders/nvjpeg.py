@@ -19,7 +19,7 @@ from farm.spec import Subsampling
 # It is read at import: without it the library writes to stderr what it also tells by its answers.
 os.environ.setdefault("PYNVIMGCODEC_VERBOSITY", "0")
 
-from nvidia import nvimgcodec
+import nvidia.nvimgcodec as nvimgcodec
 
 _MOST_CPU_THREADS = 8
 

@@ -22,7 +22,7 @@ from farm.geometry import Size
 # It is read at import: without it the library writes to stderr what it also tells by its answers.
 os.environ.setdefault("PYNVIMGCODEC_VERBOSITY", "0")
 
-from nvidia import nvimgcodec
+import nvidia.nvimgcodec as nvimgcodec
 
 VERSION = str(nvimgcodec.__version__)
 
