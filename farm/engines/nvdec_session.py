@@ -183,10 +183,10 @@ def _is_memory(error: Exception) -> bool:
 class NvdecFeeder:
     """PyNvVideoCodec's decoder, fed with bare packets. Unverified on a GPU.
 
-    Source of what is said here: PyNvVideoCodec 2.1's own. A decoder is for one size only: fed
-    another, it silently scales to the first. The latency ZERO gives pictures without their times,
-    so it is LOW, which holds none back but those that are shown later; the end of a run brings the
-    rest. A picture's memory is written again by the next call.
+    What is said here was found with version 2.2.4 and a driver of the tests' own. A decoder is for
+    one size only: fed another, it silently scales to the first. The latency ZERO gives pictures
+    without their times, so it is LOW, which holds none back but those that are shown later; the end
+    of a run brings the rest. A picture's memory is written again by the next call.
     """
 
     def __init__(self, kind: StreamKind) -> None:
@@ -225,8 +225,8 @@ class NvdecFeeder:
 def surface_planes(samples: Tensor, kind: StreamKind) -> tuple[Tensor, ...]:
     """Views of the planes in what PyNvVideoCodec hands over: them all, line below line.
 
-    The strides that it tells of samples of 16 bits are wrong, as the lines are dense. Raises
-    SessionError where shape or type are not those of the kind.
+    The lines are dense, whatever is told of strides: of 16 bits, version 2.1 tells wrong ones.
+    Raises SessionError where shape or type are not those of the kind.
     """
     width, height = kind.shown
     lines = 3 * height if kind.chroma == 3 else height + height // 2
@@ -254,10 +254,17 @@ class Backend:
 def gpu_backend() -> Backend:
     """The video engine of the first GPU.
 
-    Raises EngineUnavailableError without a GPU or its driver, and what PyNvVideoCodec does where it
-    cannot be imported: without the libraries of a driver that includes video, a RuntimeError.
+    Raises EngineUnavailableError without a GPU or without the parts of its driver that are for
+    video, and ImportError without PyNvVideoCodec.
     """
     if not torch.cuda.is_available():
         raise EngineUnavailableError("engine nvdec needs a GPU of NVIDIA, and torch finds none")
-    import_module("PyNvVideoCodec")
+    try:
+        import_module("PyNvVideoCodec")
+    except RuntimeError as error:
+        reason, _, _ = str(error).partition("\n")
+        raise EngineUnavailableError(
+            f"engine nvdec cannot be loaded: {reason}; "
+            "in a container, NVIDIA_DRIVER_CAPABILITIES must include video"
+        ) from error
     return Backend(version("pynvvideocodec"), SessionPool(NvdecFeeder), Capabilities().refusal)
