@@ -3,6 +3,7 @@
 Our own index of the file finds the packets, so nothing but the wanted pictures, and those that they
 refer to, is read or decoded. What is not plainly right this way is left to the next engine. On a
 GPU all of this is unverified; it is tested with libav's decoders in the place of the video engine.
+What a video engine conceals of a damaged picture it keeps to itself: such a picture has no warning.
 """
 
 from collections import Counter

@@ -1,5 +1,6 @@
 """libav's decoders in the place of a GPU's video engine."""
 
+import random
 from collections.abc import Callable
 
 import av
@@ -53,6 +54,35 @@ class CpuFeeder:
         planes, color = planes_of(frame, self._kind.codec)
         y, u, v = (_raised(plane[0], color.bits) for plane in planes)
         return (y, u, v) if self._kind.chroma == 3 else (y, torch.stack([u, v], dim=-1))
+
+
+class UnreliableFeeder(CpuFeeder):
+    """Now and then fails at the end of a run, or gives its last pictures to the next one.
+
+    Sometimes it gives them to both, so that the first run is right and the second is to notice.
+    """
+
+    dealer = random.Random(3)
+
+    def __init__(self, kind: StreamKind) -> None:
+        super().__init__(kind)
+        self._kept: list[Surface] = []
+
+    def feed(self, packet: bytes, time: int, *, begins: bool) -> list[Surface]:
+        kept, self._kept = self._kept, []
+        return [*kept, *super().feed(packet, time, begins=begins)]
+
+    def end(self) -> list[Surface]:
+        surfaces = super().end()
+        chance = self.dealer.random()
+        if chance < 0.1:
+            raise RuntimeError("the decoder is broken")
+        if chance < 0.3:
+            self._kept = [
+                Surface(surface.time, tuple(plane.clone() for plane in surface.planes))
+                for surface in surfaces
+            ]
+        return [] if 0.1 <= chance < 0.2 else surfaces
 
 
 def _raised(plane: Tensor, bits: int) -> Tensor:

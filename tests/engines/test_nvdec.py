@@ -34,7 +34,7 @@ from farm.spec import Accuracy
 from tests.engines import contract
 from tests.engines.clips import FPS, HEIGHT, WIDTH, Clip, codec_options, make, number_of, picture
 from tests.engines.contract import START, EngineContract
-from tests.engines.nvdec_cpu import CpuFeeder, cpu_backend
+from tests.engines.nvdec_cpu import CpuFeeder, UnreliableFeeder, cpu_backend
 
 MP4 = MediaFormat(MediaKind.VIDEO, "mp4")
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
@@ -289,10 +289,18 @@ def test_random_damage_gives_pictures_or_an_error(name, engine):
 
 def test_a_thousand_thumbnails_and_no_picture_of_another_entry(engine):
     """The worst that a farm can do, tried hard: few sessions, many threads, some broken files."""
-    _try_to_mix_up(engine, _SIZES)
+    _try_to_mix_up(engine, _SIZES, most_left=0)
 
 
-def _try_to_mix_up(engine: NvdecEngine, sizes: Sequence[tuple[int, int]]) -> None:
+def test_no_picture_of_another_entry_by_decoders_that_mix_them_up():
+    engine = NvdecEngine(cpu_backend(UnreliableFeeder))
+    _try_to_mix_up(engine, _SIZES, most_left=300)
+
+
+def _try_to_mix_up(
+    engine: NvdecEngine, sizes: Sequence[tuple[int, int]], *, most_left: int
+) -> None:
+    """Works off many entries with many threads; `most_left` good ones may be left to others."""
     dealer = random.Random(5)
     clips = {
         number: _numbered(number, _CODECS[number % 2], sizes[number % 9 // 3])
@@ -305,10 +313,12 @@ def _try_to_mix_up(engine: NvdecEngine, sizes: Sequence[tuple[int, int]]) -> Non
     dealer.shuffle(entries)
     with ThreadPoolExecutor(8) as threads:
         outcomes = list(threads.map(lambda number: _shown(engine, clips[number]), entries))
+    left = Counter[bool]()
     for number, shown in zip(entries, outcomes, strict=True):
         assert shown in ([number, number + 2], None)
-        assert number in broken or shown is not None
-    assert outcomes.count(None) >= 16
+        left[number in broken] += shown is None
+    assert left[True] >= 16
+    assert left[False] <= most_left
 
 
 _CODECS = ("libx265", "libx264")
@@ -395,4 +405,5 @@ class TestGpu:
         assert all(plane.is_cuda for plane in batch.planes)
 
     def test_no_picture_of_another_entry(self, gpu):
-        _try_to_mix_up(gpu, [(4 * width, 4 * height) for width, height in _SIZES])
+        sizes = [(4 * width, 4 * height) for width, height in _SIZES]
+        _try_to_mix_up(gpu, sizes, most_left=0)
