@@ -15,8 +15,8 @@ class FrameBatch:
     `planes` is one uint8 tensor [N, H, W, C] with C = 3 (RGB) or 4 (RGBA, not premultiplied), or
     three planes Y [N, H, W], U and V [N, h, w] as coded (uint8, or int16/int32/uint16 holding
     `color.bits` bits, `shift` bits higher up), or Y and UV [N, h, w, 2], as video engines leave
-    them; all on one device. `full_size` is the coded size of the source, larger than the planes where
-    the decoder shrank on load; geometry is counted in it. `orientation` is an Exif code,
+    them; all on one device. `full_size` is the coded size of the source, larger than the planes
+    where the decoder shrank on load; geometry is counted in it. `orientation` is an Exif code,
     `pixel_aspect` the width of a pixel over its height. `profile` is an ICC profile that
     `needed_profile` found to fit: the colours are its, and become sRGB when the pictures are small.
     `answers[n]` are the indices of the targets that picture n is for; `pts_seconds[n]` is its own
