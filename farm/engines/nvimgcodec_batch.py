@@ -29,8 +29,6 @@ VERSION = str(nvimgcodec.__version__)
 _MOST_PICTURES = 64
 _MOST_BYTES = 2 << 30  # of decoded pictures in one batch
 
-# The part of a batch that goes to the JPEG engines where there are other ways too, as DALI has it.
-_HARDWARE_FRACTION = 0.65
 _MOST_CPU_THREADS = 8
 
 _CUDA_MEMORY = "'#2'"  # cudaErrorMemoryAllocation, as the library puts it
@@ -148,16 +146,19 @@ def _on_gpu() -> _Decode:
     still queued (pytorch/vision pull request 9606). So all queued work is waited for before, and
     the pictures afterwards, because they go to threads with streams of their own.
     """
-    kinds = {
-        nvimgcodec.HW_GPU_ONLY: _HARDWARE_FRACTION,
-        nvimgcodec.GPU_ONLY: 1.0,
-        nvimgcodec.HYBRID_CPU_GPU: 1.0,
-        nvimgcodec.CPU_ONLY: 1.0,
-    }
+    kinds = (
+        nvimgcodec.HW_GPU_ONLY,
+        nvimgcodec.GPU_ONLY,
+        nvimgcodec.HYBRID_CPU_GPU,
+        nvimgcodec.CPU_ONLY,
+    )
+    # What one way can do is not shared out with the next: they round differently, and the same file
+    # would give other bytes with other neighbours in its batch.
+    policy = nvimgcodec.LoadHintPolicy.IGNORE
     decoder = nvimgcodec.Decoder(
         device_id=0,
         max_num_cpu_threads=min(_MOST_CPU_THREADS, len(os.sched_getaffinity(0))),
-        backends=[nvimgcodec.Backend(kind, load_hint=hint) for kind, hint in kinds.items()],
+        backends=[nvimgcodec.Backend(kind, load_hint_policy=policy) for kind in kinds],
     )
 
     def decode(streams: Sequence[Any], params: _Params) -> Sequence[Any]:

@@ -249,3 +249,14 @@ class TestInTheEngine:
         wanted = torch.nn.functional.avg_pool2d(whole, factor).permute(0, 2, 3, 1)
         error = (small.planes[0].double() - wanted).square().mean()
         assert float(10 * torch.log10(255**2 / error)) > 30
+
+    @pytest.mark.needs_cuda
+    def test_files_of_one_batch_are_shrunk_each_by_its_own_factor(self):
+        if (decoder := find()) is None:
+            pytest.skip("this GPU has no JPEG engine that scales")
+        data = memoryview(saved(noise((800, 600)), "JPEG", quality=90))
+        asks = [Ask(data, Size(800, 600), factor) for factor in (8, 2, 4)]
+        alone = [decoder.decode(each) for each in asks]
+        together = decoder._decode_all(asks)
+        for one, other in zip(alone, together, strict=True):
+            assert torch.equal(one, other)
