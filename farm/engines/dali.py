@@ -2,7 +2,7 @@
 
 It is worth choosing on a GPU, where it is unverified; on a CPU it serves where it is named, for
 stills and for VP8, VP9 and MJPEG. It takes what DALI surely shows right, and leaves the rest to
-other engines.
+other engines. On the CPU, damaged VP8 and VP9 may crash DALI 2.4, and with it the lane.
 """
 
 import os

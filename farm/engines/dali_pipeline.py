@@ -34,6 +34,7 @@ _MOST_THREADS = 8
 
 _OUT_OF_MEMORY = re.compile(r"out of memory|bad_alloc|cudaErrorMemoryAllocation", re.I)
 _SOURCE_LINE = re.compile(r"^(?:\[[^\]]*\]\s*)+")
+_SAMPLE = re.compile(r"sample #\d+")
 _MOST_WORDS = 300
 
 
@@ -217,4 +218,5 @@ def _cause_of(error: Exception) -> str:
     _, _, told = text.rpartition("encountered:")
     lines = [line.strip() for line in (told or text).splitlines() if line.strip()]
     words = _SOURCE_LINE.sub("", lines[0]) if lines else type(error).__name__
-    return words[:_MOST_WORDS]
+    # Its number counts within the batch, which tells nobody anything.
+    return _SAMPLE.sub("it", words).rstrip(" :")[:_MOST_WORDS]

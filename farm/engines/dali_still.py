@@ -8,15 +8,18 @@ from farm.engines import Source
 from farm.engines.dali_header import StillHeader
 from farm.engines.dali_pipeline import DaliError, Decoders
 from farm.engines.frame import FrameBatch
+from farm.engines.pillow import PillowEngine
 from farm.engines.pillow_errors import translated
 from farm.engines.prefix import Prefix
 from farm.engines.still import Note
 from farm.errors import UnsupportedFormatError
 from farm.geometry import Size
-from farm.media import ColorTags, MediaInfo, MediaKind
+from farm.media import ColorTags, MediaFormat, MediaInfo, MediaKind
 from farm.sampling import Target
 from farm.settings import Limits
-from farm.spec import Fidelity
+from farm.spec import Accuracy, Fidelity
+
+_ANY = Target(0.0, Accuracy.KEYFRAME)
 
 
 class DaliStill:
@@ -71,7 +74,8 @@ class DaliStill:
     ) -> Iterator[FrameBatch]:
         """Yields the one picture, for all targets; DALI shrinks nothing on load.
 
-        Raises UnsupportedFormatError where DALI fails: another engine may know better.
+        Where DALI fails, it does not say why: raises what Pillow finds wrong with the file, and
+        UnsupportedFormatError where that is nothing.
         """
         if not targets:
             return
@@ -84,6 +88,7 @@ class DaliStill:
         try:
             picture = self._decoders.picture(file, size=self._header.size)
         except DaliError as error:
+            self._ask_pillow()
             raise UnsupportedFormatError(
                 f"{self._source.name}: DALI cannot decode this {self._format_name}: {error}"
             ) from error
@@ -97,6 +102,14 @@ class DaliStill:
             orientation=self._header.orientation,
             profile=self._header.profile,
         )
+
+    def _ask_pillow(self) -> None:
+        """Raises the MediaError for what is wrong with the file, as far as Pillow notices."""
+        media_format = MediaFormat(MediaKind.IMAGE, self._format_name)
+        engine = PillowEngine()
+        decoder = engine.open(self._source, media_format=media_format, limits=self._limits)
+        for _ in decoder.frames([_ANY], at_least=None):
+            pass
 
     def close(self) -> None:
         """Nothing is open but the source's file, which stays so."""

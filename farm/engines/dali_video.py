@@ -125,8 +125,8 @@ class DaliVideo:
         with explained(self._source.name):
             data = self._source.read_at(0, self._source.size_bytes)
             copy = Source(io.BytesIO(data), len(data), self._source.name)
-            first = self._first_keyframe(copy)
             try:
+                first = self._first_keyframe(copy)
                 self._check_frame(first)
                 index = read_index(copy, media_format=self._format, limits=self._limits)
             except OddError as error:
@@ -134,16 +134,22 @@ class DaliVideo:
             return _Held(np.frombuffer(data, np.uint8), index, first)
 
     def _first_keyframe(self, source: Source) -> FrameBatch:
-        """What PyAV makes of the first keyframe; raises UnsupportedFormatError for nothing."""
+        """What PyAV makes of the first keyframe.
+
+        Raises OddError for a damaged one, and UnsupportedFormatError for none at all.
+        """
         start = Target(self._info.start_seconds, Accuracy.KEYFRAME)
         try:
             opened = PyAVEngine().open(source, media_format=self._format, limits=self._limits)
             with closing(opened) as decoder:
                 (first,) = decoder.frames([start], at_least=None)
+                warnings = decoder.warnings
         except (CorruptError, NoFrameError, TruncatedError) as error:
             raise UnsupportedFormatError(
                 f"{error}; engine dali needs the first keyframe"
             ) from error
+        if warnings:
+            raise OddError("has a damaged first keyframe")
         return first
 
     def _check_frame(self, first: FrameBatch) -> None:
