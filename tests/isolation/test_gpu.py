@@ -3,11 +3,13 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,10 +18,12 @@ from farm.errors import (
     ClusterError,
     CorruptError,
     LaneCrashError,
+    LaneError,
+    LaneMemoryError,
     LaneTimeoutError,
     SourceUnavailableError,
 )
-from farm.isolation import LanePool, gpu_lane
+from farm.isolation import LanePool, gpu_lane, wire
 from farm.isolation.gpu_lane import start_gpus, working
 from farm.isolation.seat import Seat
 from farm.record import Status
@@ -146,6 +150,22 @@ class TestSeats:
             assert not seat.is_alive
         make_one(pool)
         wait_until(lambda: held() <= before)
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [("out_of_memory", LaneMemoryError), ("lane_failed", LaneError)]
+)
+def test_what_the_gpu_cannot_do_for_one_entry_does_not_cost_the_others(code, error):
+    process = SimpleNamespace(pid=0, was_ended=False)
+    ours, theirs = socket.socketpair()
+    seat = Seat(ours, process)
+    with theirs:
+        wire.send(theirs, {"op": "error", "code": code, "message": "no"})
+        with pytest.raises(error, match="^no$"):
+            seat.call({}, timeout_seconds=5)
+    assert seat.is_alive
+    assert not process.was_ended
+    seat.close()
 
 
 class TestDeath:

@@ -4,15 +4,19 @@ import io
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from farm.errors import SourceError
-from farm.isolation import serve, wire
+from farm.errors import CorruptError, SourceError
+from farm.isolation import pulse, serve, wire
 from farm.isolation.serve import _BrokerFile, _LocalFile
 from farm.sniff import HEAD_BYTES
+from tests.lanes import request
+from tests.recipes import recipe
 
 DATA = os.urandom(100_000)
 
@@ -102,3 +106,51 @@ def test_of_a_file_each_byte_read_counts(tmp_path: Path) -> None:
         assert file.readinto(bytearray(10)) == 10
         assert file.readall() == DATA[10:]
         assert file.bytes_read == HEAD_BYTES + 30_000 + len(DATA)
+
+
+class TestOnAGpu:
+    """What its libraries stumble over is no verdict on the entry: a lane of the CPU tries it."""
+
+    @pytest.fixture
+    def answer(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+        """Lets a GPU's seat, whose pipeline raises an error, answer one request."""
+        ended: list[int] = []
+        monkeypatch.setattr(pulse.os, "_exit", ended.append)
+        ours, theirs = socket.socketpair()
+
+        def ask(error: Exception, *, is_lost: bool = False) -> tuple[str, str, list[int]]:
+            def fail(*_: Any, **__: Any) -> None:
+                raise error
+
+            def check() -> None:
+                if is_lost:
+                    raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+            monkeypatch.setattr(serve.pipeline, "make_thumbnails", fail)
+            monkeypatch.setattr(torch.cuda, "synchronize", check)
+            data = recipe()
+            wire.send(ours, request(len(data)), payloads=(data,))
+            ours.shutdown(socket.SHUT_WR)
+            serve.serve(theirs, device="cuda")
+            header = wire.receive(ours).header
+            return header["code"], header["message"], ended
+
+        with ours, theirs:
+            yield ask
+
+    def test_an_unknown_error_is_the_gpus(self, answer: Callable[..., Any]) -> None:
+        code, message, ended = answer(RuntimeError("nvjpeg: 7"))
+        assert code == "lane_failed"
+        assert message == "the GPU's process could not make it: RuntimeError: nvjpeg: 7"
+        assert ended == []
+
+    def test_a_lost_gpu_ends_the_process(self, answer: Callable[..., Any]) -> None:
+        _, _, ended = answer(RuntimeError("CUDA error"), is_lost=True)
+        assert ended == [pulse.GPU_LOST]
+
+    def test_its_memory_is_memory(self, answer: Callable[..., Any]) -> None:
+        code, _, ended = answer(torch.OutOfMemoryError("CUDA out of memory"))
+        assert (code, ended) == ("out_of_memory", [])
+
+    def test_what_is_known_of_the_entry_is_told(self, answer: Callable[..., Any]) -> None:
+        assert answer(CorruptError("no"))[:2] == ("corrupt", "no")
