@@ -502,6 +502,32 @@ def test_a_gpu_that_the_library_refuses_is_told(monkeypatch):
         nvimgcodec_batch._batch_of.__wrapped__(0)
 
 
+def test_a_gpus_queued_work_is_waited_for_before_and_after_a_decode(monkeypatch):
+    steps: list[object] = []
+
+    class Stream:
+        cuda_stream = 42
+
+        def synchronize(self) -> None:
+            steps.append("stream")
+
+    class Decoder:
+        def __init__(self, *, device_id: int, max_num_cpu_threads: int, backends: list[Any]):
+            assert (device_id, max_num_cpu_threads > 0) == (0, True)
+            steps.append([each.backend_kind.name for each in backends])
+
+        def decode(self, streams: list[str], *, params: object, cuda_stream: int) -> list[str]:
+            steps.append(f"decode on {cuda_stream}")
+            return streams
+
+    monkeypatch.setattr(nvimgcodec_batch.nvimgcodec, "Decoder", Decoder)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: steps.append("device"))
+    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    assert nvimgcodec_batch._on_gpu()(("a", "b"), None) == ["a", "b"]
+    kinds = ["HW_GPU_ONLY", "GPU_ONLY", "HYBRID_CPU_GPU", "CPU_ONLY"]
+    assert steps == [kinds, "device", "decode on 42", "stream"]
+
+
 def test_one_batch_for_the_process_however_many_ask_first():
     with ThreadPoolExecutor(16) as threads:
         assert len({id(made) for made in threads.map(lambda _: batch(), range(64))}) == 1
