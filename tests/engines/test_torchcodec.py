@@ -31,10 +31,11 @@ from farm.errors import (
 )
 from farm.geometry import Size
 from farm.media import MediaFormat, MediaInfo, MediaKind, Transfer
+from farm.pipeline import make_thumbnails
 from farm.sampling import Target
 from farm.settings import Limits
 from farm.sniff import HEAD_BYTES, sniff
-from farm.spec import Accuracy
+from farm.spec import Accuracy, Entry
 from tests.engines.clips import FPS, HEIGHT, WIDTH, Clip, make, number_of
 from tests.engines.contract import EngineContract
 
@@ -533,7 +534,7 @@ from farm.engines import Source, load
 from farm.sampling import Target
 from farm.settings import Limits
 from farm.media import MediaFormat, MediaKind
-from farm.spec import Accuracy
+from farm.spec import Accuracy, Entry
 data = open(sys.argv[1], "rb").read()
 for name in sys.argv[2:] * 2:
     source = Source(io.BytesIO(data), len(data), "clip")
@@ -569,3 +570,24 @@ def test_lanes_that_fork_do_not_load_it():
     code = "import sys, farm.pipeline as p; p.warm_up(); print('torchcodec' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def made(data: bytes, *, engine: str | None, device: str = "cpu"):
+    output = {"width": 64, "accuracy": "exact", "position": 1.0, "engine": engine}
+    content = {"id": "clip", "source": "clip", "destination": "out", "outputs": [output]}
+    entry = Entry.model_validate(content)
+    return make_thumbnails(entry, 0, source_of(data), limits=Limits(), device=device)
+
+
+@pytest.mark.parametrize("name", ["h264 in ts", "hevc of 10 bits", "h264 turned"])
+def test_thumbnails_are_those_of_pyav(name):
+    one, other = (made(data_of(name), engine=engine) for engine in ("torchcodec", "pyav"))
+    assert (one.engine, other.engine) == ("torchcodec", "pyav")
+    assert [each.data for each in one.thumbnails] == [each.data for each in other.thumbnails]
+
+
+def test_a_lane_of_a_gpu_says_what_was_left_to_another_engine():
+    result = made(make(Clip("mpeg4", "avi")), engine=None, device="cuda")
+    assert result.engine != "torchcodec"
+    assert "torchcodec -> " in (result.fallback or "")
+    assert "engine torchcodec takes flv" in (result.fallback or "")
