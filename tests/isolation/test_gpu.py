@@ -161,7 +161,7 @@ def test_what_the_gpu_cannot_do_for_one_entry_does_not_cost_the_others(code, err
     seat = Seat(ours, process)
     with theirs:
         wire.send(theirs, {"op": "error", "code": code, "message": "no"})
-        with pytest.raises(error, match="^no$"):
+        with pytest.raises(error, match=r"^no$"):
             seat.call({}, timeout_seconds=5)
     assert seat.is_alive
     assert not process.was_ended
