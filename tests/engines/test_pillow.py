@@ -455,9 +455,9 @@ class TestRegistry:
 
     def test_unknown_name(self):
         with pytest.raises(
-            InvalidEntryError, match=r"turbojpeg, fastpng, fastwebp, pillow, .*; received 'nvdec'"
+            InvalidEntryError, match=r"turbojpeg, fastpng, fastwebp, pillow, .*; received 'nonesuch'"
         ):
-            load("nvdec")
+            load("nonesuch")
 
     def test_a_library_that_cannot_be_imported(self, monkeypatch):
         def fail(_: str) -> None:
