@@ -455,7 +455,8 @@ class TestRegistry:
 
     def test_unknown_name(self):
         with pytest.raises(
-            InvalidEntryError, match=r"turbojpeg, fastpng, fastwebp, pillow, .*; received 'nonesuch'"
+            InvalidEntryError,
+            match=r"turbojpeg, fastpng, fastwebp, pillow, .*; received 'nonesuch'",
         ):
             load("nonesuch")
 
