@@ -16,7 +16,7 @@ import torch
 import kernels
 from benchmarks.gpu import archive, material, suite
 from benchmarks.gpu.__main__ import PARTS, ExitCode, check, exit_code
-from benchmarks.gpu.chain import EagerChain
+from benchmarks.gpu.chain import DaliResize, EagerChain
 from benchmarks.gpu.decoding import PLANES, compare
 from benchmarks.gpu.driver import gpu_count
 from benchmarks.gpu.floor import copy_bandwidth, floor_seconds, made_bytes, moved_bytes
@@ -364,16 +364,26 @@ class TestKernels:
         assert made is not None
         launch()
 
-    def test_eager_chain_does_the_same_job(self):
-        picture = card(size=Size(320, 180)).permute(2, 0, 1)[:1].float()
+    @pytest.fixture
+    def gentle(self) -> kernels.Item:
+        """A card of few colours: what is clipped at full size, we would clip in the end only."""
+        picture = card().permute(2, 0, 1)[:1].float()
         luma = (picture[0] * 0.5 + 60).to(torch.uint8)
         chroma = torch.full((90, 160, 2), 128, dtype=torch.uint8)
         chroma[..., 0] = 118
         (item,) = make_items([(180, 320)], [(60, 80)], kernels.Filter.TRIANGLE, "cpu")
-        item = replace(item, planes=(luma, chroma))
-        (ours,) = kernels.resample([item])
-        (theirs,) = EagerChain([item])()
+        return replace(item, planes=(luma, chroma))
+
+    def test_eager_chain_does_the_same_job(self, gentle):
+        (ours,) = kernels.resample([gentle])
+        (theirs,) = EagerChain([gentle])()
         assert psnr_db(theirs.permute(1, 2, 0), ours) > 45
+
+    def test_dali_does_the_same_job(self, gentle):
+        pytest.importorskip("nvidia.dali")
+        (ours,) = kernels.resample([gentle])
+        ((theirs,),) = DaliResize([gentle])()
+        assert psnr_db(torch.from_dlpack(theirs), ours) > 45
 
     @pytest.mark.needs_cuda
     def test_a_batch_is_timed_on_a_gpu(self):

@@ -48,7 +48,7 @@ class EagerChain:
 
 
 class DaliResize:
-    """DALI's `fn.resize` with antialiasing, of RGB that is already there: an easier job than ours.
+    """DALI's `fn.resize` with antialiasing, of RGB that is already there, which it copies.
 
     Raises ImportError where DALI is missing. Unverified on a GPU.
     """
@@ -62,14 +62,16 @@ class DaliResize:
             kernels.Filter.CATMULL_ROM: types.INTERP_CUBIC,
             kernels.Filter.LANCZOS3: types.INTERP_LANCZOS3,
         }
-        first = items[0].resize
-        self._pictures = [
-            picture.permute(1, 2, 0).clamp(0, 255).to(torch.uint8).contiguous()
-            for picture in EagerChain(items).full()
-        ]
+        first, is_cuda = items[0].resize, items[0].device.type == "cuda"
+        full = EagerChain(items).full().permute(0, 2, 3, 1)
+        full = full.clamp(0, 255).to(torch.uint8).contiguous()
+        # DALI asks torch for its CUDA stream at the sight of a tensor, even of one in the host.
+        self._pictures: list[Any] = list(full if is_cuda else full.numpy())
 
         def graph() -> Any:
-            pictures = fn.external_source(name="pictures", device="gpu", layout="HWC")
+            pictures = fn.external_source(
+                name="pictures", device="gpu" if is_cuda else "cpu", layout="HWC"
+            )
             return fn.resize(
                 pictures,
                 resize_y=first.height,
@@ -79,12 +81,15 @@ class DaliResize:
             )
 
         define = dali.pipeline_def(
-            batch_size=len(items), num_threads=2, device_id=0, prefetch_queue_depth=1
+            batch_size=len(items),
+            num_threads=2,
+            device_id=0 if is_cuda else None,
+            prefetch_queue_depth=1,
         )
         self._pipeline: Any = define(graph)()
         self._pipeline.build()
 
     def __call__(self) -> object:
-        """One batch."""
+        """One batch: DALI's list of pictures, uint8 [height, width, 3]."""
         self._pipeline.feed_input("pictures", self._pictures)
         return self._pipeline.run()
