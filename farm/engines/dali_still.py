@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from farm.engines import Source
-from farm.engines.dali_header import StillHeader
 from farm.engines.dali_pipeline import DaliError, Decoders
 from farm.engines.frame import FrameBatch
 from farm.engines.pillow import PillowEngine
 from farm.engines.pillow_errors import translated
 from farm.engines.prefix import Prefix
-from farm.engines.still import Note
+from farm.engines.still import Note, OddError, passed_on
+from farm.engines.still_header import StillHeader
 from farm.errors import UnsupportedFormatError
 from farm.geometry import Size
 from farm.media import ColorTags, MediaFormat, MediaInfo, MediaKind
@@ -61,8 +61,8 @@ class DaliStill:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """None: whatever deserves one is left to the next engine."""
-        return ()
+        """`icc_ignored` and `exif_ignored`; whatever else deserves one is left to other engines."""
+        return tuple(f"{each}_ignored" for each in self._header.ignored)
 
     def frames(
         self,
@@ -74,8 +74,8 @@ class DaliStill:
     ) -> Iterator[FrameBatch]:
         """Yields the one picture, for all targets; DALI shrinks nothing on load.
 
-        Where DALI fails, it does not say why: raises what Pillow finds wrong with the file, and
-        UnsupportedFormatError where that is nothing.
+        Where the file is damaged, or DALI fails, which does not say why: raises what Pillow finds
+        wrong with it, and UnsupportedFormatError where that is nothing.
         """
         if not targets:
             return
@@ -86,7 +86,11 @@ class DaliStill:
                 error, self._source, format_name=self._format_name, limits=self._limits
             ) from error
         try:
+            self._header.check(self._data.all())
             picture = self._decoders.picture(file, size=self._header.size)
+        except OddError as error:
+            self._ask_pillow()
+            raise passed_on(self._source, error) from error
         except DaliError as error:
             self._ask_pillow()
             raise UnsupportedFormatError(
