@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from farm import engines
 from farm.engines import Source
@@ -28,9 +29,11 @@ from farm.errors import (
 )
 from farm.geometry import Size
 from farm.media import MediaFormat, MediaKind
+from farm.pipeline import make_thumbnails
 from farm.sampling import Target
 from farm.settings import Limits
-from farm.spec import Accuracy
+from farm.spec import Accuracy, Entry, ThumbnailSpec
+from kernels.tolerance import MAX_DIFFERENCE
 from tests.engines import contract
 from tests.engines.clips import FPS, HEIGHT, WIDTH, Clip, codec_options, make, number_of, picture
 from tests.engines.contract import START, EngineContract
@@ -225,6 +228,47 @@ def test_a_keyframe_is_fed_alone(engine):
     ]
     assert decoder.notes["packets_fed"] == decoder.notes["frames_decoded"] == 2
     assert decoder.notes["keyframes"] == 2
+
+
+@pytest.fixture
+def only_these(engine, monkeypatch):
+    """A registry in which nvdec runs on the CPU, and pyav is the only one beside it."""
+    load = engines.load
+
+    def load_these(name: str):
+        if name not in ("nvdec", "pyav"):
+            raise EngineUnavailableError("not in this test")
+        return engine if name == "nvdec" else load(name)
+
+    monkeypatch.setattr(engines, "load", load_these)
+
+
+@pytest.mark.parametrize("name", ["h264 turned", "h264 aspect", "hevc of 10 bits", "hevc 444"])
+def test_thumbnails_are_those_of_pyav(name, only_these):
+    one, other = (_thumbnail(data_of(name), asked).astype(int) for asked in ("nvdec", "pyav"))
+    assert one.shape == other.shape
+    assert abs(one - other).max() <= MAX_DIFFERENCE[torch.uint8]
+    assert np.ptp(one) > 100
+
+
+def _thumbnail(data: bytes, engine_name: str) -> np.ndarray:
+    output = ThumbnailSpec(width=60, format="png", position="50%", engine=engine_name)
+    entry = Entry(source="clip.mp4", id="clip", outputs=[output], destination="/nowhere")
+    result = make_thumbnails(entry, 1, source_of(data, "clip.mp4"), limits=Limits(), device="cuda")
+    assert (result.engine, result.fallback) == (engine_name, None)
+    with Image.open(io.BytesIO(result.thumbnails[0].data)) as image:
+        return np.asarray(image)
+
+
+def test_a_video_that_nvdec_refuses_is_made_by_another(only_these):
+    clip, words = REFUSED["fields"]
+    output = ThumbnailSpec(width=60)
+    entry = Entry(source="clip.mp4", id="clip", outputs=[output], destination="/nowhere")
+    source = source_of(make(clip), "clip.mp4")
+    result = make_thumbnails(entry, 1, source, limits=Limits(), device="cuda")
+    assert result.engine == "pyav"
+    assert result.fallback.startswith("nvdec -> ")
+    assert words in result.fallback
 
 
 def test_sessions_are_used_again():
