@@ -135,7 +135,7 @@ _ENGINES = {
     "nvdec": _Entry(
         "farm.engines.nvdec:NvdecEngine",
         _VIDEO,
-        "pip install 'pynvvideocodec>=2.1', and a driver of NVIDIA's that includes video",
+        "pip install 'pynvvideocodec>=2.2', and a driver of NVIDIA's that includes video",
         formats=frozenset({"mov", "mp4"}),
         device="cuda",
     ),
