@@ -12,8 +12,9 @@ from farm.engines.still import OddError
 from farm.engines.still_header import StillHeader
 from farm.geometry import Size
 
-# Formats whose headers Pillow's plug-ins read.
-_PLUGINS = {"j2k": "JPEG2000", "jp2": "JPEG2000", "ppm": "PPM"}
+# Formats whose headers Pillow's plug-ins read. No PPM: of values up to another maximum than 255,
+# DALI makes wrong pixels.
+_PLUGINS = {"j2k": "JPEG2000", "jp2": "JPEG2000"}
 
 FORMATS = frozenset({*still_header.FORMATS, *_PLUGINS})
 """The formats that are taken, as they are sniffed."""

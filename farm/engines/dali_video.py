@@ -162,6 +162,8 @@ class DaliVideo:
             raise OddError(f"is HDR of {first.color.transfer.value}, which DALI ignores")
         check_matrix(first.color)
         luma, chroma = (plane.shape[1:] for plane in first.planes[:2])
+        if [*chroma] != [*luma] and any(length % 2 for length in luma):
+            raise OddError("has frames of an odd size, whose chroma DALI misplaces")
         is_halved = [*chroma] == [-(-length // 2) for length in luma]
         if self._decoders.device == "cuda" and not is_halved:
             raise OddError("has chroma that is not 4:2:0")
