@@ -429,6 +429,20 @@ class TestSuite:
         assert "no such GPU" in str(found["test_skipped"]["why"])
         assert "1 passed, 1 failed, 2 skipped, 1 error" in str(found["all"]["why"])
 
+    @pytest.mark.parametrize(
+        ("line", "verdict"),
+        [
+            ("python: No module named pytest", Verdict.MISSING),
+            ("E   ModuleNotFoundError: No module named 'hypothesis'", Verdict.MISSING),
+            ("E   SyntaxError: invalid syntax", Verdict.FAILED),
+            ("no tests ran in 0.01s", Verdict.FAILED),
+        ],
+    )
+    def test_that_none_ran_is_said(self, line, verdict):
+        (row,) = suite.read_lines(["some words", line])
+        assert row["verdict"] == verdict
+        assert str(row["why"]).startswith("none ran; ")
+
     def test_finds_the_tests_that_need_a_gpu(self):
         assert Path(__file__) in suite.test_files(ROOT / "tests")
 

@@ -42,10 +42,8 @@ def rows(task: Task) -> Iterator[Row]:
     yield from read_lines(process.stdout)
     code = process.wait()
     ending.cancel()
-    # 0: all passed, 1: some failed, which the rows tell.
-    if code not in (0, 1):
-        why = "out of time" if code < 0 else f"pytest ended with {code}"
-        yield {"test": "all", "verdict": Verdict.FAILED, "why": why}
+    if code < 0:
+        yield {"test": "all", "verdict": Verdict.FAILED, "why": "ended by a signal, or out of time"}
 
 
 def test_files(folder: Path) -> list[Path]:
@@ -59,6 +57,7 @@ def read_lines(lines: Iterable[str]) -> Iterator[Row]:
     counts = Counter[str]()
     reasons: dict[str, str] = {}
     failed: list[str] = []
+    said = ""
     for line in lines:
         if found := _DONE.match(line):
             name, outcome, reason = found.groups()
@@ -69,11 +68,17 @@ def read_lines(lines: Iterable[str]) -> Iterator[Row]:
                 failed.append(name)
         elif summed := _SUMMED.match(line.rstrip()):
             reasons[summed[1]] = summed[2] or ""
+        elif "Error: " in line or "No module named" in line:
+            said = line.strip().removeprefix("E ").strip()
     for name in dict.fromkeys([*failed, *reasons]):
         why = reasons.get(name, "")
         yield {"test": name, "verdict": _verdict(why, Verdict.FAILED), "why": why}
-    said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-    yield {"test": "all", "verdict": None, "why": said or "no test ran"}
+    if counts:
+        told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+        yield {"test": "all", "verdict": None, "why": told}
+    else:
+        # pytest itself, or what all tests import, is missing or broken.
+        yield {"test": "all", "verdict": _verdict(said, Verdict.FAILED), "why": f"none ran; {said}"}
 
 
 def _words(files: list[Path]) -> list[str]:
@@ -83,6 +88,7 @@ def _words(files: list[Path]) -> list[str]:
         *("-p", "no:cacheprovider", "-o", "addopts=", "--continue-on-collection-errors"),
         # `timeout` of pyproject.toml belongs to a plug-in that may be missing.
         *("-W", "ignore::pytest.PytestConfigWarning"),
+        *("-W", "ignore::pytest.PytestUnknownMarkWarning"),
         *(str(path.relative_to(ROOT)) for path in files),
     ]
 
