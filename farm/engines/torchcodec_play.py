@@ -168,7 +168,32 @@ def key_frames(player: Player, moments: Sequence[Moment]) -> Iterator[Taken]:
 
 
 def exact_frames(player: Player, moments: Sequence[Moment]) -> Iterator[Taken]:
-    """The frame shown at each of ascending moments, in one pass for each group of pictures."""
+    """The frame shown at each of ascending moments, in one pass for each group of pictures.
+
+    A decoder drops what it cannot decode without a word: no frame is taken in the place of another
+    that the container tells of.
+    """
+    planned = _planned(player.reader, moments)
+    for taken in _shown(player, moments):
+        ticks = player.ticks_of(taken.frame)
+        for target in taken.targets:
+            if planned.get(target, ticks) != ticks:
+                raise UnsureError("a frame that its container tells of is missing")
+        yield taken
+
+
+def _planned(reader: DemuxingReader, moments: Sequence[Moment]) -> dict[int, int]:
+    """The times of the frames that the container tells for targets, as far as it does."""
+    found: dict[int, int] = {}
+    rest = moments
+    while rest and (group := reader.group_at(rest)) is not None:
+        wanted = group.plan.wanted.items()
+        found |= {target: ticks for ticks, targets in wanted for target in targets}
+        rest = rest[group.plan.moments :]
+    return found
+
+
+def _shown(player: Player, moments: Sequence[Moment]) -> Iterator[Taken]:
     for key, group in _by_key(player.reader, moments):
         frames = player.play(key)
         shown, ahead = next(frames), next(frames, None)

@@ -475,6 +475,20 @@ def test_a_seek_that_goes_too_far_ahead_gives_no_wrong_frame(accuracy, device):
     assert answers(decoder, [Target(1.7, accuracy)])
 
 
+def test_a_frame_that_the_decoder_drops_is_missed(monkeypatch):
+    play = Player.play
+    monkeypatch.setattr(
+        Player,
+        "play",
+        lambda self, key: (f for f in play(self, key) if abs(f.pts_seconds - 13 / FPS) > 0.01),
+    )
+    decoder = opened(data_of("h264 with B-frames"), TorchcodecEngine("cpu"))
+    (before,) = answers(decoder, [Target(12.5 / FPS, Accuracy.EXACT)]).values()
+    assert number_of(before) == 12
+    with pytest.raises(UnsupportedFormatError, match="a frame that its container tells of is"):
+        answers(decoder, [Target(13.5 / FPS, Accuracy.EXACT)])
+
+
 def test_a_packet_that_makes_trouble_leaves_the_file_to_pyav(monkeypatch):
     def decode(_, packet):
         raise RuntimeError("Failed to send packet to decoder (status -1094995529)\nmore")
