@@ -63,7 +63,7 @@ def test_options_override_the_job_file(tmp_path: Path, monkeypatch: pytest.Monke
         ("manifest: m\noutputs: [{filename: same.jpg}]\n", "outputs[0]: expected {id}"),
         (
             "manifest: m\noutputs: [{engine: x}]\n",
-            "outputs[0]: engine: expected one of turbojpeg, ",
+            "outputs[0]: engine: expected one of nvimgcodec, ",
         ),
         ("manifest: [\n", "expected YAML: line 2, column 1: "),
         ("- manifest\n", "expected keys and values"),

@@ -71,7 +71,7 @@ def test_a_file_without_a_picture_ends_with_1(farm: Farm, tmp_path: Path) -> Non
         (["-o", "x.jpg", "--count", "0"], "count: "),
         (["-o", "x-%q.jpg", "--count", "2"], "--out: unexpected '%q'"),
         (["-o", "x.jpg", "--count", "2"], "--out: expected %d in the name of 2 pictures"),
-        (["-o", "x.jpg", "--engine", "nosuch"], "engine: expected one of turbojpeg, "),
+        (["-o", "x.jpg", "--engine", "nosuch"], "engine: expected one of nvimgcodec, "),
         (["-o", "s3://u:word@b/x.jpg"], "destination: expected no password in a URI"),
         (["-o", "x.jpg", "--set", "progressive"], "--set: expected KEY=VALUE"),
         (["-o", "x.jpg", "--set", "width=3"], "--set: width: has an option of its own"),
