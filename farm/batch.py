@@ -102,11 +102,12 @@ class Batcher(Generic[_Ask, _Answer]):
             if len(answers) != len(batch):
                 raise CountError(f"expected {len(batch)} answers, received {len(answers)}")
         except Exception as error:  # noqa: BLE001 - whatever a library throws is somebody's answer
-            if self._is_memory(error):
-                self._most_bytes = max(1, sum(wish.size_bytes for wish in batch) // 2)
             if len(batch) == 1:
                 batch[0].error = error
                 return
+            if self._is_memory(error):
+                fitting = max(1, sum(wish.size_bytes for wish in batch) // 2)
+                self._most_bytes = min(self._most_bytes or fitting, fitting)
             half = len(batch) // 2
             self._settle(batch[:half])
             self._settle(batch[half:])

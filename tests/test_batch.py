@@ -143,21 +143,50 @@ def test_a_fault_costs_its_own_ask_only(fault, bad: set[int], most: int) -> None
             assert got == f"<{ask}>"
 
 
-def test_too_large_a_batch_is_halved_and_later_ones_are_smaller() -> None:
+@pytest.mark.parametrize("count", [8, 15])
+def test_too_large_a_batch_is_halved_and_later_ones_are_smaller(count: int) -> None:
     sizes: list[int] = []
+    rounds: list[list[int]] = []
+    is_held, go_on = threading.Event(), threading.Event()
 
     def make(asks: Sequence[int]) -> list[str]:
+        if 0 in asks:
+            is_held.set()
+            assert go_on.wait(10)
         sizes.append(len(asks))
         if len(asks) > 2:
             raise MemoryError
         return words(asks)
 
     batcher = Batcher[int, str](make, most=64, most_bytes=1000, size_of=lambda _: 10)
-    for _ in range(3):
-        assert ask_all(batcher, range(16)) == {ask: f"<{ask}>" for ask in range(16)}
-    if max(sizes) > 2:
-        first = next(number for number, size in enumerate(sizes) if size > 2)
-        assert max(sizes[first + 8 :], default=0) <= 2
+    for _ in range(2):
+        with ThreadPoolExecutor(count + 1) as threads:
+            asked = [threads.submit(batcher.ask, 0)]
+            assert is_held.wait(10)
+            asked += [threads.submit(batcher.ask, ask) for ask in range(1, count + 1)]
+            while len(batcher._waiting) < count:
+                pass
+            go_on.set()
+            assert [each.result() for each in asked] == words(range(count + 1))
+        is_held.clear()
+        go_on.clear()
+        rounds.append(sizes[:])
+        sizes.clear()
+    assert rounds[0][:2] == [1, count]
+    # The second time, nothing is tried that is known to be too large.
+    assert max(rounds[1]) <= 2
+
+
+def test_one_that_memory_has_no_room_for_leaves_the_bound() -> None:
+    def make(asks: Sequence[int]) -> list[str]:
+        if 7 in asks:
+            raise MemoryError
+        return words(asks)
+
+    batcher = Batcher[int, str](make, most=64, most_bytes=1000, size_of=lambda _: 10)
+    with pytest.raises(MemoryError):
+        batcher.ask(7)
+    assert batcher._most_bytes == 1000
 
 
 def test_a_batch_that_is_broken_off_leaves_nobody_waiting() -> None:
