@@ -23,7 +23,7 @@ from kernels.triton_resample import CHANNEL_FIELDS, ITEM_FIELDS, TILE_FIELDS, re
 # First guesses, not yet measured on a GPU: near the least sizes of a product on tensor cores.
 _BLOCK_ROWS, _BLOCK_COLUMNS = 16, 32
 _STEP_ROWS, _STEP_COLUMNS = 32, 64
-# tf32 has 11 significant bits: samples of up to 10 are exact, weights and sums of rows to 1 in 2000.
+# tf32 has 11 significant bits: samples of up to 10 are exact, weights and sums to 1 in 2000.
 _PRECISION = "tf32"
 
 

@@ -5,9 +5,10 @@ channel by channel: it walks over the source samples that the tile's filters rea
 `STEP_ROWS` x `STEP_COLUMNS`. Rows first, then columns, both as products with a band of the weight
 matrix, which is what tensor cores are for; the band is read from the compact table of `Taps`. So a
 full-size RGB picture never exists. A source sample is read again by the tiles beside, whose filters
-overlap, and interleaved samples once for each channel: those reads are meant for the cache. All differences between items (size, pitch,
-box, turn, interleaved or planar samples) are numbers in tables: addresses and strides for each
-channel, so that RGB, NV12, P010 and planar YUV are one kernel.
+overlap, and interleaved samples once for each channel: those reads are meant for the cache. All
+differences between items (size, pitch, box, turn, interleaved or planar samples) are numbers in
+tables: addresses and strides for each channel, so that RGB, NV12, P010 and planar YUV are one
+kernel.
 """
 
 import triton
