@@ -26,13 +26,13 @@ from torch.nn.functional import conv2d
 import kernels
 from benchmarks.scene import make_scene
 from farm import engines
-from farm.engines import Source
+from farm.engines import Source, Wish
 from farm.geometry import Fit, Geometry, Size, fit_geometry
 from farm.picture import DECODE_MARGINS, finish
 from farm.sampling import Target
 from farm.settings import Limits
 from farm.sniff import sniff
-from farm.spec import Accuracy, Fidelity, ImageFormat, ThumbnailSpec
+from farm.spec import Accuracy, ImageFormat, ThumbnailSpec
 
 # Sizes as cameras, phones and editors leave them; few are multiples of 8 or 16.
 _PICTURES = (
@@ -98,8 +98,7 @@ def _by_engine(data: bytes, geometry: Geometry, *, margin: float) -> Tensor:
     size = Size(round(geometry.box.width), round(geometry.box.height))
     (batch,) = decoder.frames(
         [Target(0.0, Accuracy.KEYFRAME)],
-        at_least=geometry.needed_size(size, margin=margin),
-        fidelity=Fidelity.BALANCED,
+        Wish(at_least=geometry.needed_size(size, margin=margin)),
     )
     return finish(batch, (0,), geometry=geometry, spec=ThumbnailSpec(format=ImageFormat.PNG))
 

@@ -7,9 +7,11 @@ from torch import Tensor
 
 import kernels
 from farm.batch import Batcher
+from farm.engines import Wish
 from farm.engines.frame import FrameBatch
 from farm.engines.profile import apply_profile
 from farm.geometry import Box, Geometry, Size
+from farm.plan import Plan
 from farm.spec import Fidelity, ImageFormat, ThumbnailSpec
 
 # How many times as large as the picture a decoder must leave what it shrinks on load. By
@@ -20,6 +22,27 @@ DECODE_MARGINS = {Fidelity.FAST: 1.0, Fidelity.BALANCED: 1.25, Fidelity.BEST: 2.
 
 _BLACK = (0, 0, 0)
 _WHITE = (255, 255, 255)
+
+
+def wish_for(plans: Sequence[Plan], source: Size) -> Wish:
+    """What all plans need of the frames of a source of the coded size `source`."""
+    return Wish(
+        at_least=_needed_size(plans, source),
+        fidelity=max((plan.spec.fidelity for plan in plans), key=list(Fidelity).index),
+        previews=all(plan.spec.previews for plan in plans),
+    )
+
+
+def _needed_size(plans: Sequence[Plan], source: Size) -> Size | None:
+    """The smallest coded size that serves all plans; None where only the frames can tell."""
+    sizes = [
+        plan.geometry.needed_size(source, margin=DECODE_MARGINS[plan.spec.fidelity])
+        for plan in plans
+        if plan.geometry is not None
+    ]
+    if len(sizes) < len(plans):
+        return None
+    return Size(max(size.width for size in sizes), max(size.height for size in sizes))
 
 
 def finish(

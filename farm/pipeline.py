@@ -16,14 +16,13 @@ from farm.encoding import Encoding
 from farm.engines import Decoder, Device, Engine, Source
 from farm.engines.frame import FrameBatch
 from farm.errors import EngineUnavailableError, NoFrameError
-from farm.geometry import Size
 from farm.media import MediaFormat, MediaInfo, MediaKind
-from farm.picture import DECODE_MARGINS, finish
+from farm.picture import finish, wish_for
 from farm.plan import Plan, Shot, make_plans, settle
 from farm.sampling import Target
 from farm.settings import Limits
 from farm.sniff import HEAD_BYTES, sniff
-from farm.spec import Entry, Fidelity, ImageFormat
+from farm.spec import Entry, ImageFormat
 
 FORMAT_MISMATCH = "format_mismatch"
 
@@ -196,13 +195,7 @@ def _make(work: _Work, outputs: Sequence[int], engine: Engine, decoder: Decoder)
     orders = [_Order.of(plan) for plan in plans]
     thumbnails: list[Thumbnail] = []
     answered: set[int] = set()
-    batches = decoder.frames(
-        targets,
-        at_least=_needed_size(plans, info.size),
-        fidelity=max((plan.spec.fidelity for plan in plans), key=list(Fidelity).index),
-        previews=all(plan.spec.previews for plan in plans),
-    )
-    for batch in _timed(work, batches):
+    for batch in _timed(work, decoder.frames(targets, wish_for(plans, info.size))):
         moments = [[targets[index] for index in answers] for answers in batch.answers]
         answered.update(*batch.answers)
         for order in orders:
@@ -248,18 +241,6 @@ def _targets(plans: Sequence[Plan]) -> list[Target]:
     """The moments of all plans, each once, in order of time."""
     targets = {shot.target for plan in plans for shot in plan.shots if shot.target is not None}
     return sorted(targets, key=lambda each: (each.seconds, each.accuracy, each.frame or 0))
-
-
-def _needed_size(plans: Sequence[Plan], source: Size) -> Size | None:
-    """The smallest coded size that serves all plans; None where only the frames can tell."""
-    sizes = [
-        plan.geometry.needed_size(source, margin=DECODE_MARGINS[plan.spec.fidelity])
-        for plan in plans
-        if plan.geometry is not None
-    ]
-    if len(sizes) < len(plans):
-        return None
-    return Size(max(size.width for size in sizes), max(size.height for size in sizes))
 
 
 def _timed(work: _Work, batches: Iterator[FrameBatch]) -> Iterator[FrameBatch]:

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from farm import engines
-from farm.engines import Source
+from farm.engines import Source, Wish
 from farm.pipeline import make_thumbnails
 from farm.record import Status
 from farm.samples.videos import RECIPES
@@ -201,7 +201,7 @@ def decoded(path: Path, truth: Truth, asked: list[int], **fields: Any) -> list[t
         source = Source(file, path.stat().st_size, path.name)
         media_format = sniff(source.read_at(0, HEAD_BYTES), name=path.name)
         decoder = engines.load("pyav").open(source, media_format=media_format, limits=Limits())
-        for batch in decoder.frames(targets, at_least=None):
+        for batch in decoder.frames(targets, Wish()):
             ticks = truth.ticks(batch.pts_seconds[0])
             picture = digest(plane[0].numpy() for plane in batch.planes)
             found |= dict.fromkeys(batch.answers[0], (ticks, picture))

@@ -124,10 +124,10 @@ class FaultyDecoder:
     def __init__(self, decoder, fault: str) -> None:
         self.decoder, self.fault = decoder, fault
 
-    def frames(self, targets, *, at_least) -> Iterator[FrameBatch]:
+    def frames(self, targets, wish) -> Iterator[FrameBatch]:
         if self.fault == "next frame":
             targets = [replace(target, seconds=target.seconds + 0.04) for target in targets]
-        for batch in self.decoder.frames(targets, at_least=at_least):
+        for batch in self.decoder.frames(targets, wish):
             yield self._spoiled(batch)
 
     def _spoiled(self, batch: FrameBatch) -> FrameBatch:

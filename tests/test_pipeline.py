@@ -82,8 +82,8 @@ class FakeEngine:
         assert source.file.tell() == 0
         return self
 
-    def frames(self, targets, *, at_least, fidelity, previews):
-        self.asked.append((list(targets), at_least))
+    def frames(self, targets, wish):
+        self.asked.append((list(targets), wish.at_least))
         if self.error:
             raise self.error
         yield from self.batches

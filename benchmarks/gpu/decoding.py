@@ -13,7 +13,7 @@ from benchmarks.gpu.likeness import Likeness, Tolerance, likeness, psnr_db
 from benchmarks.gpu.material import Exhibit, exhibits
 from benchmarks.gpu.part import MissingError, Row, Task, Verdict
 from farm import engines
-from farm.engines import Engine, Source
+from farm.engines import Engine, Source, Wish
 from farm.engines.frame import FrameBatch
 from farm.errors import (
     EngineUnavailableError,
@@ -128,7 +128,7 @@ def show(engine: Engine, exhibit: Exhibit) -> tuple[Shown, ...]:
     found: dict[int, Shown] = {}
     opened = engine.open(source, media_format=media_format, limits=Limits())
     with closing(opened) as decoder:
-        for batch in decoder.frames(exhibit.targets, at_least=None):
+        for batch in decoder.frames(exhibit.targets, Wish()):
             for pick, answers in enumerate(batch.answers):
                 shown = _shown(batch, pick)
                 found |= dict.fromkeys(answers, shown)

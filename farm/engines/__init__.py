@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Literal, Protocol, cast
 
 from farm.errors import EngineUnavailableError, InvalidEntryError, UnsupportedFormatError
+from farm.geometry import Box, Size
 from farm.media import MediaFormat, MediaInfo, MediaKind
 from farm.range_file import ReadAt, read_beyond
 from farm.sampling import Target
@@ -15,7 +16,6 @@ from farm.spec import Fidelity
 
 if TYPE_CHECKING:
     from farm.engines.frame import FrameBatch
-    from farm.geometry import Size
 
 
 Device = Literal["cpu", "cuda"]
@@ -55,6 +55,22 @@ class Source:
         return self.file.read(length)
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What all pictures of a source need of their frames; a decoder may give more.
+
+    `at_least` is the smallest coded size that serves: a decoder may shrink on load down to it.
+    `fidelity` and `previews` permit what the output fields of these names say. `region` is the part
+    of the source, in pixels of the whole coded picture, outside of which nothing is looked at: a
+    decoder may leave the rest out. None stands for all of it, or for what only frames can tell.
+    """
+
+    at_least: Size | None = None
+    fidelity: Fidelity = Fidelity.BALANCED
+    previews: bool = False
+    region: Box | None = None
+
+
 class Decoder(Protocol):
     """One opened source."""
 
@@ -70,19 +86,11 @@ class Decoder(Protocol):
     def warnings(self) -> tuple[str, ...]:
         """What a person should know of the result, up to now, such as `position_past_end`."""
 
-    def frames(
-        self,
-        targets: Sequence[Target],
-        *,
-        at_least: "Size | None",
-        fidelity: Fidelity = Fidelity.BALANCED,
-        previews: bool = False,
-    ) -> "Iterator[FrameBatch]":
+    def frames(self, targets: Sequence[Target], wish: Wish) -> "Iterator[FrameBatch]":
         """Yields the pictures for the targets, each target answered exactly once, in any order.
 
-        `at_least` is the smallest coded size that serves: a decoder may shrink on load down to it.
-        `fidelity` and `previews` permit what the output fields of these names say; a decoder that
-        knows no such shortcut ignores them. Raises a MediaError where a target cannot be answered.
+        A decoder that knows none of the shortcuts that the wish permits ignores it. Raises a
+        MediaError where a target cannot be answered.
         """
 
     def close(self) -> None:

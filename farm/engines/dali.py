@@ -20,7 +20,7 @@ from farm.engines.pillow_errors import check_pixels, translated
 from farm.engines.prefix import Prefix
 from farm.engines.pyav_errors import explained
 from farm.engines.pyav_open import media_info, open_video
-from farm.engines.still import OddError, passed_on
+from farm.engines.still import OddError, StillDecoder, passed_on, still_info
 from farm.errors import EngineUnavailableError, UnsupportedFormatError
 from farm.media import MediaFormat, MediaKind
 from farm.settings import Limits
@@ -64,7 +64,9 @@ class DaliEngine:
             return self._open_still(source, media_format, limits)
         return self._open_video(source, media_format, limits)
 
-    def _open_still(self, source: Source, media_format: MediaFormat, limits: Limits) -> DaliStill:
+    def _open_still(
+        self, source: Source, media_format: MediaFormat, limits: Limits
+    ) -> StillDecoder:
         name = media_format.name
         if name not in FORMATS:
             raise UnsupportedFormatError(
@@ -78,9 +80,9 @@ class DaliEngine:
         except OSError as error:
             raise translated(error, source, format_name=name, limits=limits) from error
         check_pixels(source, header.size, limits=limits)
-        return DaliStill(
-            source, data, header, format_name=name, limits=limits, decoders=self._decoders
-        )
+        still = DaliStill(source, data, header, name, limits, self._decoders)
+        info = still_info(name, header.size, orientation=header.orientation)
+        return StillDecoder(source, info, still.decode, limits=limits, ignored=header.ignored)
 
     def _open_video(self, source: Source, media_format: MediaFormat, limits: Limits) -> DaliVideo:
         with explained(source.name):

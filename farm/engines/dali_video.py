@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.engines import Source
+from farm.engines import Source, Wish
 from farm.engines.dali_color import check_matrix, in_own_matrix
 from farm.engines.dali_index import FrameIndex, read_index
 from farm.engines.dali_pipeline import DaliError, Decoders
@@ -26,11 +26,10 @@ from farm.errors import (
     TruncatedError,
     UnsupportedFormatError,
 )
-from farm.geometry import Size
 from farm.media import MediaFormat, MediaInfo, Transfer
 from farm.sampling import Target
 from farm.settings import Limits
-from farm.spec import Accuracy, Fidelity
+from farm.spec import Accuracy
 
 _MOST_ASK_BYTES = 128 << 20  # of the frames that are asked for at once
 _CPU_CODECS = frozenset(("mjpeg", "vp8", "vp9"))
@@ -91,17 +90,10 @@ class DaliVideo:
         """What a person should know of the frames given so far."""
         return tuple(self._warnings)
 
-    def frames(
-        self,
-        targets: Sequence[Target],
-        *,
-        at_least: Size | None,
-        fidelity: Fidelity = Fidelity.BALANCED,
-        previews: bool = False,
-    ) -> Iterator[FrameBatch]:
+    def frames(self, targets: Sequence[Target], wish: Wish) -> Iterator[FrameBatch]:
         """Yields frames in order of time, one for each group of targets that it answers.
 
-        `at_least` changes nothing. Raises UnsupportedFormatError where DALI fails, or where its
+        The wish changes nothing. Raises UnsupportedFormatError where DALI fails, or where its
         frames would not be those that were asked for: another engine may know better.
         """
         if not targets:
@@ -142,7 +134,7 @@ class DaliVideo:
         try:
             opened = PyAVEngine().open(source, media_format=self._format, limits=self._limits)
             with closing(opened) as decoder:
-                (first,) = decoder.frames([start], at_least=None)
+                (first,) = decoder.frames([start], Wish())
                 warnings = decoder.warnings
         except (CorruptError, NoFrameError, TruncatedError) as error:
             raise UnsupportedFormatError(

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from farm.engines import Source
+from farm.engines import Source, Wish
 from farm.engines.frame import FrameBatch
 from farm.engines.pyav_errors import explained
 from farm.engines.pyav_open import media_info, open_video
@@ -27,7 +27,7 @@ from farm.geometry import Size
 from farm.media import ColorTags, MediaFormat, MediaInfo, MediaKind
 from farm.sampling import Target
 from farm.settings import Limits
-from farm.spec import Accuracy, Fidelity
+from farm.spec import Accuracy
 
 decord.logging.set_level(decord.logging.QUIET)
 
@@ -100,17 +100,10 @@ class DecordDecoder:
         """What a person should know of the frames given so far."""
         return tuple(self._warnings)
 
-    def frames(
-        self,
-        targets: Sequence[Target],
-        *,
-        at_least: Size | None,
-        fidelity: Fidelity = Fidelity.BALANCED,
-        previews: bool = False,
-    ) -> Iterator[FrameBatch]:
+    def frames(self, targets: Sequence[Target], wish: Wish) -> Iterator[FrameBatch]:
         """Yields one RGB frame for each group of targets that it answers, in order of time.
 
-        `at_least` changes nothing. Raises a MediaError where decord gives no frame.
+        The wish changes nothing. Raises a MediaError where decord gives no frame.
         """
         if not targets:
             return

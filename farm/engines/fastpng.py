@@ -5,18 +5,16 @@ from typing import ClassVar
 
 import isal
 
-from farm.engines import PassedOnError, Source
+from farm.engines import PassedOnError, Source, Wish
 from farm.engines.pillow_errors import check_pixels, translated
 from farm.engines.png_chunks import MOST_HEADER_BYTES, PngHeader, image_data, parse_header
 from farm.engines.png_rows import decode_rows
 from farm.engines.prefix import Prefix
 from farm.engines.profile import ProfileError, needed_profile
 from farm.engines.srgb import without_opaque_alpha
-from farm.engines.still import OddError, Planes, StillDecoder, passed_on
-from farm.geometry import Size
+from farm.engines.still import OddError, Planes, StillDecoder, passed_on, still_info
 from farm.media import MediaFormat, MediaKind
 from farm.settings import Limits
-from farm.spec import Fidelity
 
 _MOST_BYTES = 256 << 20  # all of a file is held in memory
 _HEAD_BYTES = 16 << 10
@@ -51,9 +49,7 @@ class FastPngEngine:
             raise translated(error, source, format_name="png", limits=limits) from error
         check_pixels(source, header.size, limits=limits)
         decode = partial(_decode, data, header)
-        return StillDecoder(
-            source, format_name="png", size=header.size, decode=decode, limits=limits
-        )
+        return StillDecoder(source, still_info("png", header.size), decode, limits=limits)
 
 
 def _read_header(data: Prefix) -> PngHeader:
@@ -63,7 +59,7 @@ def _read_header(data: Prefix) -> PngHeader:
     return header
 
 
-def _decode(data: Prefix, header: PngHeader, at_least: Size, fidelity: Fidelity) -> Planes:
+def _decode(data: Prefix, header: PngHeader, wish: Wish) -> Planes:
     try:
         profile = needed_profile(header.profile, "RGB")
     except ProfileError as error:

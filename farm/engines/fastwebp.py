@@ -10,11 +10,11 @@ import av
 import torch
 from torch import Tensor
 
-from farm.engines import PassedOnError, Source
+from farm.engines import PassedOnError, Source, Wish
 from farm.engines.pillow_errors import check_pixels, translated
 from farm.engines.prefix import Prefix
 from farm.engines.profile import ProfileError, needed_profile
-from farm.engines.still import Note, OddError, Planes, StillDecoder, passed_on
+from farm.engines.still import Note, OddError, Planes, StillDecoder, passed_on, still_info
 from farm.geometry import Size
 from farm.media import ColorTags, Matrix, MediaFormat, MediaKind, Siting
 from farm.settings import Limits
@@ -73,9 +73,7 @@ class FastWebpEngine:
             raise translated(error, source, format_name="webp", limits=limits) from error
         check_pixels(source, header.size, limits=limits)
         decode = partial(_decode, data, header)
-        return StillDecoder(
-            source, format_name="webp", size=header.size, decode=decode, limits=limits
-        )
+        return StillDecoder(source, still_info("webp", header.size), decode, limits=limits)
 
 
 def parse_header(data: bytes) -> WebpHeader:
@@ -106,16 +104,17 @@ def _frame_size(frame: bytes) -> Size:
     return Size(width, height)
 
 
-def _decode(data: Prefix, header: WebpHeader, at_least: Size, fidelity: Fidelity) -> Planes:
+def _decode(data: Prefix, header: WebpHeader, wish: Wish) -> Planes:
+    at_least = wish.at_least or header.size
     shrink = min(header.size.width / at_least.width, header.size.height / at_least.height)
-    is_small = fidelity is not Fidelity.BEST and shrink >= _UNFILTERED_SHRINK
+    is_small = wish.fidelity is not Fidelity.BEST and shrink >= _UNFILTERED_SHRINK
     file = data.all()
     if len(file) < header.file_bytes:
         raise OddError("ends early")
     profile = _profile(file, header) if header.is_extended else None
     options = {"skip_loop_filter": "all"} if is_small else {}
     notes: dict[str, Note] = {"loop_filter": "skipped"} if is_small else {}
-    return Planes(_yuv(file, header.size, options), _COLOR, notes, profile)
+    return Planes(_yuv(file, header.size, options), _COLOR, notes, profile=profile)
 
 
 def _profile(file: memoryview, header: WebpHeader) -> bytes | None:

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from farm.engines import Source
+from farm.engines import Source, Wish
 from farm.engines.annexb import SYNTAXES, BitstreamError, byte_stream, read_config, units_of
 from farm.engines.frame import FrameBatch
 from farm.engines.mp4 import NotIndexedError
@@ -36,11 +36,10 @@ from farm.errors import (
     TruncatedError,
     UnsupportedFormatError,
 )
-from farm.geometry import Size
 from farm.media import MediaFormat, MediaKind, Transfer
 from farm.sampling import Target
 from farm.settings import Limits
-from farm.spec import Accuracy, Fidelity
+from farm.spec import Accuracy
 
 _FORMATS = frozenset(("mov", "mp4"))
 # The other engines have the last word on what these mean.
@@ -123,17 +122,10 @@ class NvdecDecoder:
         """What a person should know of the frames given so far."""
         return tuple(self._warnings)
 
-    def frames(
-        self,
-        targets: Sequence[Target],
-        *,
-        at_least: Size | None,
-        fidelity: Fidelity = Fidelity.BALANCED,
-        previews: bool = False,
-    ) -> Iterator[FrameBatch]:
+    def frames(self, targets: Sequence[Target], wish: Wish) -> Iterator[FrameBatch]:
         """Yields one frame on the GPU for each group of targets that it answers, keyframes first.
 
-        The frames are those of the `pyav` engine where that decodes by the index. `at_least`
+        The frames are those of the `pyav` engine where that decodes by the index. The wish
         changes nothing. Raises UnsupportedFormatError where a frame does not surely come out right.
         """
         with _passing_on(self._name):

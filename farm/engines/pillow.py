@@ -9,7 +9,7 @@ from typing import ClassVar
 import PIL
 from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
-from farm.engines import Source
+from farm.engines import Source, Wish
 from farm.engines.frame import FrameBatch
 from farm.engines.pillow_errors import PLUGIN_ERRORS, check_pixels, translated
 from farm.engines.srgb import to_pixels
@@ -18,7 +18,6 @@ from farm.geometry import Size
 from farm.media import ColorTags, MediaFormat, MediaInfo, MediaKind
 from farm.sampling import Target
 from farm.settings import Limits
-from farm.spec import Fidelity
 
 # Sniffed format -> Pillow plug-in. What is missing here is never opened, above all EPS, which would
 # run Ghostscript. JPEG brings MPO with it.
@@ -78,19 +77,12 @@ class PillowDecoder:
         """`icc_ignored`, `exif_ignored`, and what Pillow warned of as `decoder: ...`."""
         return tuple(self._warnings)
 
-    def frames(
-        self,
-        targets: Sequence[Target],
-        *,
-        at_least: Size | None,
-        fidelity: Fidelity = Fidelity.BALANCED,
-        previews: bool = False,
-    ) -> Iterator[FrameBatch]:
-        """Yields the one picture, for all targets; a JPEG is shrunk on load down to `at_least`."""
+    def frames(self, targets: Sequence[Target], wish: Wish) -> Iterator[FrameBatch]:
+        """Yields the one picture, for all targets; a JPEG is shrunk on load as far as serves."""
         if not targets:
             return
         with self._guarded():
-            batch = self._decode(len(targets), at_least)
+            batch = self._decode(len(targets), wish.at_least)
         yield batch
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import av
 from av.error import FFmpegError
 
-from farm.engines import Source
+from farm.engines import Source, Wish
 from farm.engines.frame import FrameBatch
 from farm.engines.mp4 import NotIndexedError
 from farm.engines.pyav_decode import ticks_of
@@ -27,7 +27,7 @@ from farm.geometry import Size
 from farm.media import MediaFormat, MediaKind, Transfer
 from farm.sampling import Target
 from farm.settings import Limits
-from farm.spec import Accuracy, Fidelity
+from farm.spec import Accuracy
 
 # What an attempt with the index may meet, and libavformat has the last word on.
 _DOUBTS = (NotIndexedError, FFmpegError, CorruptError, TruncatedError, NoFrameError)
@@ -89,17 +89,10 @@ class PyAVDecoder:
         """What a person should know of the frames given so far."""
         return tuple(self._warnings)
 
-    def frames(
-        self,
-        targets: Sequence[Target],
-        *,
-        at_least: Size | None,
-        fidelity: Fidelity = Fidelity.BALANCED,
-        previews: bool = False,
-    ) -> Iterator[FrameBatch]:
+    def frames(self, targets: Sequence[Target], wish: Wish) -> Iterator[FrameBatch]:
         """Yields one frame for each group of targets that it answers, keyframes first.
 
-        `at_least` changes nothing: these decoders have no smaller size. A target past the end gets
+        The wish changes nothing: these decoders have no smaller size. A target past the end gets
         the last frame, one before the start the first; in an elementary stream, which has no times
         to seek, every target gets its exact frame. Raises a MediaError where nothing decodes.
         """

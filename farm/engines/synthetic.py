@@ -16,14 +16,14 @@ from typing import ClassVar, NoReturn
 
 import torch
 
-from farm.engines import Source
+from farm.engines import Source, Wish
 from farm.engines.frame import FrameBatch
 from farm.errors import CorruptError, LimitError, NoFrameError, UnsupportedFormatError
 from farm.geometry import Size
 from farm.media import ColorTags, MediaFormat, MediaInfo, MediaKind
 from farm.sampling import Target
 from farm.settings import Limits
-from farm.spec import Accuracy, Fidelity
+from farm.spec import Accuracy
 
 MAGIC = b"FARMSYN1 "
 _RECIPE_BYTES = 4096
@@ -136,14 +136,7 @@ class SyntheticDecoder:
         """Nothing: a recipe is always clear."""
         return ()
 
-    def frames(
-        self,
-        targets: Sequence[Target],
-        *,
-        at_least: Size | None,
-        fidelity: Fidelity = Fidelity.BALANCED,
-        previews: bool = False,
-    ) -> Iterator[FrameBatch]:
+    def frames(self, targets: Sequence[Target], wish: Wish) -> Iterator[FrameBatch]:
         """Yields one picture per target, in the order of the targets; nothing shrinks on load."""
         self._strike()
         for index, target in enumerate(targets):

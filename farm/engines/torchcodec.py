@@ -27,7 +27,7 @@ import av  # noqa: F401
 import torch
 import torchcodec
 
-from farm.engines import Source
+from farm.engines import Source, Wish
 from farm.engines.frame import FrameBatch
 from farm.engines.pyav import PyAVEngine
 from farm.engines.pyav_errors import explained
@@ -49,7 +49,7 @@ from farm.geometry import Size
 from farm.media import MediaFormat, MediaKind, Transfer
 from farm.sampling import Target
 from farm.settings import Limits
-from farm.spec import Accuracy, Fidelity
+from farm.spec import Accuracy
 
 if torchcodec.ffmpeg_major_version is None:
     raise ImportError(
@@ -152,17 +152,10 @@ class TorchcodecDecoder:
         """What a person should know of the frames given so far."""
         return tuple(self._warnings)
 
-    def frames(
-        self,
-        targets: Sequence[Target],
-        *,
-        at_least: Size | None,
-        fidelity: Fidelity = Fidelity.BALANCED,
-        previews: bool = False,
-    ) -> Iterator[FrameBatch]:
+    def frames(self, targets: Sequence[Target], wish: Wish) -> Iterator[FrameBatch]:
         """Yields one frame for each group of targets that it answers, keyframes first.
 
-        `at_least` changes nothing. A target past the end gets the last frame, one before the start
+        The wish changes nothing. A target past the end gets the last frame, one before the start
         the first. Raises UnsupportedFormatError where a frame is not surely right, and what the
         pyav engine says of the file where that one cannot do it either.
         """
@@ -251,7 +244,7 @@ class TorchcodecDecoder:
         """Raises what the pyav engine says of the target, else that it is for that engine."""
         decoder = PyAVEngine().open(self._source, media_format=self._format, limits=self._limits)
         with closing(decoder):
-            for _ in decoder.frames([target], at_least=None):
+            for _ in decoder.frames([target], Wish()):
                 pass
         raise UnsupportedFormatError(
             f"{self._source.name}: torchcodec is not sure of it: {cause}; engine pyav is"

@@ -1,7 +1,7 @@
 """Decodes plain JPEGs with libjpeg-turbo straight to RGB, shrunk on load; the rest is Pillow's."""
 
-from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -9,8 +9,7 @@ import simplejpeg
 import torch
 from numpy.typing import NDArray
 
-from farm.engines import PassedOnError, Source
-from farm.engines.frame import FrameBatch
+from farm.engines import PassedOnError, Source, Wish
 from farm.engines.jpeg_header import (
     MOST_HEADER_BYTES,
     Buffer,
@@ -19,14 +18,13 @@ from farm.engines.jpeg_header import (
     parse_header,
 )
 from farm.engines.jpeg_scans import Cut, cut_early, cut_exactly
-from farm.engines.pillow import PillowDecoder, PillowEngine
+from farm.engines.pillow import PillowEngine
 from farm.engines.pillow_errors import check_pixels, translated
 from farm.engines.prefix import Prefix
 from farm.engines.profile import ProfileError, needed_profile
-from farm.engines.still import Planes
+from farm.engines.still import DamagedError, Note, Planes, StillDecoder, still_info
 from farm.geometry import Size
-from farm.media import MediaFormat, MediaInfo, MediaKind
-from farm.sampling import Target
+from farm.media import MediaFormat, MediaKind
 from farm.settings import Limits
 from farm.spec import Fidelity
 
@@ -40,112 +38,59 @@ _FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended and progressive, a
 _SHRINKS = (8, 4, 2)
 
 
-class TurboJpegDecoder:
+@dataclass(frozen=True, slots=True)
+class _Still:
     """One JPEG of gray or colour."""
 
-    def __init__(self, source: Source, data: Prefix, header: JpegHeader, *, limits: Limits) -> None:
-        self._source = source
-        self._data = data
-        self._header = header
-        self._limits = limits
-        self._notes: dict[str, int | float | str] = {}
-        self._warnings = dict.fromkeys(f"{each}_ignored" for each in header.broken)
+    data: Prefix
+    header: JpegHeader
 
-    @property
-    def info(self) -> MediaInfo:
-        """Size and orientation as the header tells them."""
-        return MediaInfo(
-            kind=MediaKind.IMAGE,
-            format="jpeg",
-            codec="jpeg",
-            size=self._header.size,
-            orientation=self._header.orientation,
-        )
-
-    @property
-    def notes(self) -> dict[str, int | float | str]:
-        """How many frames were decoded, the shrink factor of the load, and what was left out."""
-        return dict(self._notes)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """`icc_ignored`, `exif_ignored`, and what libjpeg-turbo warned of as `decoder: ...`."""
-        return tuple(self._warnings)
-
-    def frames(
-        self,
-        targets: Sequence[Target],
-        *,
-        at_least: Size | None,
-        fidelity: Fidelity = Fidelity.BALANCED,
-        previews: bool = False,
-    ) -> Iterator[FrameBatch]:
-        """Yields the one picture, for all targets, shrunk on load down to `at_least`."""
-        if not targets:
-            return
-        least = at_least or self._header.size
+    def decode(self, wish: Wish) -> Planes:
+        """The picture, shrunk on load as far as serves; what libjpeg-turbo warns of is Pillow's."""
+        least = wish.at_least or self.header.size
         try:
-            made = self._by_preview(least) if previews else None
-            if made is None:
-                made = self._by_scans(_shrink(self._header.size, least), fidelity)
+            made = self._by_preview(least) if wish.previews else None
+            return made or self._by_scans(_shrink(self.header.size, least), wish.fidelity)
         except ValueError as error:
-            yield from self._by_pillow(error, targets, at_least)
-            return
-        except OSError as error:
-            raise translated(
-                error, self._source, format_name="jpeg", limits=self._limits
-            ) from error
-        self._notes["frames_decoded"] = 1
-        yield FrameBatch(
-            planes=tuple(plane[None] for plane in made.planes),
-            color=made.color,
-            full_size=self._header.size,
-            answers=(tuple(range(len(targets))),),
-            pts_seconds=(0.0,),
-            orientation=self._header.orientation,
-            profile=made.profile,
-        )
-
-    def close(self) -> None:
-        """Nothing is open but the source's file, which stays so."""
+            # An odd subsampling is no fault of the file.
+            raise DamagedError(error, is_fault=not str(error).startswith("tj")) from error
 
     def _by_preview(self, at_least: Size) -> Planes | None:
         """The Exif thumbnail, where it shows the same picture in the size that is asked."""
-        found = self._header.thumbnail
-        if found is None or found.orientation not in (None, self._header.orientation):
+        found = self.header.thumbnail
+        if found is None or found.orientation not in (None, self.header.orientation):
             return None
         try:
             header = parse_header(found.data)
-            if header is None or _odd(header) or not _is_alike(header, self._header):
+            if header is None or _odd(header) or not _is_alike(header, self.header):
                 return None
             if not _covers(header.size, at_least):
                 return None
             made = self._decode(found.data, header, _shrink(header.size, at_least))
         except ValueError:
             return None  # The picture itself has none of its faults.
-        self._notes["preview"] = "exif"
-        return made
+        return replace(made, notes={"preview": "exif"})
 
     def _by_scans(self, shrink: int, fidelity: Fidelity) -> Planes:
         """The picture by as few of its scans as serve; raises ValueError as `_decode` does."""
-        self._notes["shrink"] = shrink
+        fast = fidelity is Fidelity.FAST
+        notes: dict[str, Note] = {"shrink": shrink}
         if cut := self._cut(shrink, fidelity):
             with suppress(ValueError):
-                made = self._decode(cut.data, self._header, shrink, fast=fidelity is Fidelity.FAST)
-                self._notes["scans"] = f"{cut.kept} of {cut.seen}"
-                return made
-        fast = fidelity is Fidelity.FAST
-        return self._decode(self._data.all(), self._header, shrink, fast=fast)
+                made = self._decode(cut.data, self.header, shrink, fast=fast)
+                return replace(made, notes=notes | {"scans": f"{cut.kept} of {cut.seen}"})
+        made = self._decode(self.data.all(), self.header, shrink, fast=fast)
+        return replace(made, notes=notes)
 
     def _cut(self, shrink: int, fidelity: Fidelity) -> Cut | None:
         """The scans that the picture needs, where these are not all."""
-        if not self._header.is_progressive or fidelity is Fidelity.BEST:
+        if not self.header.is_progressive or fidelity is Fidelity.BEST:
             return None
         if fidelity is Fidelity.BALANCED:
-            return cut_exactly(self._data.all(), self._header, shrink=shrink)
+            return cut_exactly(self.data.all(), self.header, shrink=shrink)
         count = _FIRST_BYTES
-        while not (cut := cut_early(self._data.first(count), self._header, shrink=shrink)):
-            if self._data.is_all:
+        while not (cut := cut_early(self.data.first(count), self.header, shrink=shrink)):
+            if self.data.is_all:
                 return None
             count *= 2
         return cut
@@ -158,27 +103,14 @@ class TurboJpegDecoder:
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
             data, colorspace="RGB", fastupsample=fast, min_width=width, min_height=height
         )
-        return Planes((torch.from_numpy(pixels),), profile=self._profile(header))
-
-    def _profile(self, header: JpegHeader) -> bytes | None:
-        """The profile by which the picture is to be converted; warns where it is of no use."""
+        made = Planes((torch.from_numpy(pixels),))
         mode = "L" if len(header.components) == 1 else "RGB"
         try:
-            return needed_profile(header.profile or self._header.profile, mode)
+            return replace(
+                made, profile=needed_profile(header.profile or self.header.profile, mode)
+            )
         except ProfileError:
-            self._warnings["icc_ignored"] = None
-            return None
-
-    def _by_pillow(
-        self, error: ValueError, targets: Sequence[Target], at_least: Size | None
-    ) -> Iterator[FrameBatch]:
-        """What Pillow makes of damaged data; raises its verdict where it makes nothing."""
-        decoder = PillowDecoder(self._source, format_name="jpeg", limits=self._limits)
-        yield from decoder.frames(targets, at_least=at_least)
-        self._warnings.update(dict.fromkeys(decoder.warnings))
-        if not str(error).startswith("tj"):  # an odd subsampling, which is no fault of the file
-            self._warnings[f"decoder: {error}"[:200]] = None
-        self._notes.update(decoder.notes | {"decoder": "pillow"})
+            return replace(made, warnings=("icc_ignored",))
 
 
 class TurboJpegEngine:
@@ -193,9 +125,7 @@ class TurboJpegEngine:
         """The version of simplejpeg, which brings its libjpeg-turbo with it."""
         return str(simplejpeg.__version__)
 
-    def open(
-        self, source: Source, *, media_format: MediaFormat, limits: Limits
-    ) -> TurboJpegDecoder:
+    def open(self, source: Source, *, media_format: MediaFormat, limits: Limits) -> StillDecoder:
         """Reads the header; raises PassedOnError for all but gray and colour of 8 bits."""
         if media_format.name != "jpeg":
             raise PassedOnError(
@@ -217,7 +147,9 @@ class TurboJpegEngine:
         if odd := _odd(header):
             raise PassedOnError(f"{source.name}: {odd}, which engine pillow is for")
         check_pixels(source, header.size, limits=limits)
-        return TurboJpegDecoder(source, data, header, limits=limits)
+        info = still_info("jpeg", header.size, orientation=header.orientation)
+        decode = _Still(data, header).decode
+        return StillDecoder(source, info, decode, limits=limits, ignored=header.broken)
 
 
 def _read_header(data: Prefix) -> JpegHeader:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 
-from farm.engines import Source, load
+from farm.engines import Source, Wish, load
 from farm.errors import LimitError, MediaError
 from farm.geometry import Size
 from farm.media import MediaFormat, MediaKind
@@ -57,13 +57,13 @@ class EngineContract:
     def test_every_target_is_answered_once(self, good):
         targets = [START, Target(0.05, Accuracy.EXACT), START]
         decoder = self.open(good)
-        batches = list(decoder.frames(targets, at_least=None))
+        batches = list(decoder.frames(targets, Wish()))
         answered = [index for batch in batches for answer in batch.answers for index in answer]
         assert sorted(answered) == [0, 1, 2]
         assert isinstance(decoder.notes, dict)
 
     def test_batches_agree_with_themselves(self, good):
-        for batch in self.open(good).frames([START], at_least=None):
+        for batch in self.open(good).frames([START], Wish()):
             count = len(batch.answers)
             assert len(batch.pts_seconds) == count
             assert len(batch.planes) in (1, 3)
@@ -75,19 +75,17 @@ class EngineContract:
 
     def test_shrinking_keeps_at_least_what_was_asked(self, good):
         least = Size(max(1, self.size.width // 3), max(1, self.size.height // 3))
-        for batch in self.open(good).frames([START], at_least=least):
+        for batch in self.open(good).frames([START], Wish(at_least=least)):
             height, width = batch.planes[0].shape[1:3]
             assert batch.full_size == self.size
             assert width >= least.width
             assert height >= least.height
 
     def test_no_targets_no_frames(self, good):
-        assert list(self.open(good).frames([], at_least=None)) == []
+        assert list(self.open(good).frames([], Wish())) == []
 
     def test_two_opens_give_equal_pixels(self, good):
-        first, second = (
-            next(iter(self.open(good).frames([START], at_least=None))) for _ in range(2)
-        )
+        first, second = (next(iter(self.open(good).frames([START], Wish()))) for _ in range(2))
         for one, other in zip(first.planes, second.planes, strict=True):
             assert bool((one == other).all())
 
@@ -102,7 +100,7 @@ class EngineContract:
     def test_too_many_pixels_are_refused_before_decoding(self, good):
         limits = Limits(image_pixels=10, frame_pixels=10)
         with pytest.raises(LimitError, match=r"folder/name\.bin.*10 "):
-            list(self.open(good, limits).frames([START], at_least=None))
+            list(self.open(good, limits).frames([START], Wish()))
 
     def test_a_cut_source_gives_frames_or_a_media_error(self, good):
         for length in sorted({1, 2, 9, 30, *range(0, len(good), max(1, len(good) // 12))} - {0}):
@@ -110,7 +108,7 @@ class EngineContract:
 
     def _outcome(self, data: bytes) -> bool:
         try:
-            return len(list(self.open(data).frames([START], at_least=None))) == 1
+            return len(list(self.open(data).frames([START], Wish()))) == 1
         except MediaError as error:
             return "folder/name.bin" in str(error)
 

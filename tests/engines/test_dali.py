@@ -17,7 +17,7 @@ from PIL import Image
 pytest.importorskip("farm.engines.dali")
 
 import kernels
-from farm.engines import PassedOnError, Source, candidates, load
+from farm.engines import PassedOnError, Source, Wish, candidates, load
 from farm.engines.dali_pipeline import DaliError, Decoders
 from farm.engines.frame import FrameBatch
 from farm.errors import (
@@ -51,7 +51,7 @@ def opened(data: bytes, *, name: str = "thing", engine: str = "dali", limits: Li
 
 
 def decoded(data: bytes, *, name: str = "thing", engine: str = "dali") -> FrameBatch:
-    (batch,) = opened(data, name=name, engine=engine).frames([START], at_least=None)
+    (batch,) = opened(data, name=name, engine=engine).frames([START], Wish())
     return batch
 
 
@@ -164,7 +164,7 @@ class TestStills:
 def answers_of(decoder, targets: Sequence[Target]) -> list[tuple[int, float]]:
     """The number that is seen for each target, and its time."""
     found = {}
-    for batch in decoder.frames(targets, at_least=None):
+    for batch in decoder.frames(targets, Wish()):
         for place, (answered, seconds) in enumerate(
             zip(batch.answers, batch.pts_seconds, strict=True)
         ):
@@ -213,7 +213,7 @@ class TestMoments:
     def test_many_frames_come_in_parts(self, monkeypatch):
         monkeypatch.setattr("farm.engines.dali_video._MOST_ASK_BYTES", 3 * WIDTH * HEIGHT * 4)
         targets = [Target((n + 0.1) / FPS, Accuracy.EXACT) for n in range(10)]
-        batches = list(opened(make(VP9)).frames(targets, at_least=None))
+        batches = list(opened(make(VP9)).frames(targets, Wish()))
         assert [len(batch.answers) for batch in batches] == [4, 4, 2]
 
 
@@ -483,7 +483,7 @@ class TestProcess:
     def test_a_process_forked_after_loading_is_told_so(self):
         script = """
             import io, os, sys
-            from farm.engines import Source, load
+            from farm.engines import Source, Wish, load
             from farm.errors import EngineUnavailableError
             from farm.media import MediaFormat, MediaKind
             from farm.settings import Limits

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("farm.engines.decord")  # which loads decord after PyAV
 
-from farm.engines import Source
+from farm.engines import Source, Wish
 from farm.engines.decord import DecordEngine
 from farm.errors import CorruptError, LimitError, NoFrameError, UnsupportedFormatError
 from farm.geometry import Size
@@ -28,7 +28,7 @@ def open_clip(clip: Clip, container: str = "mp4"):
 
 def shown(decoder, targets: list[Target]) -> list[int]:
     numbers = {}
-    for batch in decoder.frames(targets, at_least=None):
+    for batch in decoder.frames(targets, Wish()):
         assert batch.color.matrix is Matrix.RGB
         numbers |= dict.fromkeys(batch.answers[0], number_of(batch))
     return [numbers[index] for index in range(len(targets))]
@@ -63,7 +63,7 @@ def test_a_later_start_is_counted_in():
     decoder = open_clip(Clip(container="mpegts", container_options=LATER), "mpegts")
     assert decoder.info.start_seconds > 1
     target = Target(decoder.info.start_seconds + 12.2 / FPS, Accuracy.EXACT)
-    (batch,) = decoder.frames([target], at_least=None)
+    (batch,) = decoder.frames([target], Wish())
     assert number_of(batch) == 12
     assert batch.pts_seconds[0] == pytest.approx(target.seconds - 0.2 / FPS, abs=1e-5)
 
@@ -83,7 +83,7 @@ def test_frames_come_upright():
     decoder = open_clip(Clip(rotation=(-90, False)))
     assert decoder.info.orientation == 1
     assert decoder.info.size == Size(HEIGHT, WIDTH)
-    (batch,) = decoder.frames([Target(1, Accuracy.EXACT)], at_least=None)
+    (batch,) = decoder.frames([Target(1, Accuracy.EXACT)], Wish())
     assert batch.planes[0].shape == (1, WIDTH, HEIGHT, 3)
     assert batch.full_size == Size(HEIGHT, WIDTH)
     rows = batch.planes[0][0].float().mean((1, 2)).reshape(8, -1).mean(1)

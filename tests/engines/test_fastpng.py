@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
-from farm.engines import PassedOnError, Source, load
+from farm.engines import PassedOnError, Source, Wish, load
 from farm.engines.png_chunks import PngHeader
 from farm.engines.png_rows import decode_rows
 from farm.engines.still import OddError
@@ -28,7 +28,7 @@ COLOR_TYPES = {3: 2, 4: 6}
 
 def pixels(data: bytes, engine: str = "fastpng") -> torch.Tensor:
     decoder = load(engine).open(source_of(data, "photo"), media_format=PNG, limits=Limits())
-    (batch,) = decoder.frames([START], at_least=None)
+    (batch,) = decoder.frames([START], Wish())
     assert batch.orientation == 1
     return shown(batch)
 

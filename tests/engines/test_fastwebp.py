@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import kernels
-from farm.engines import PassedOnError, load
+from farm.engines import PassedOnError, Wish, load
 from farm.engines.frame import FrameBatch
 from farm.errors import LimitError
 from farm.geometry import Size
@@ -26,7 +26,7 @@ def decoded(
     data: bytes, *, at_least: Size | None = None, fidelity: Fidelity = Fidelity.BALANCED
 ) -> tuple[FrameBatch, dict[str, object]]:
     decoder = load("fastwebp").open(source_of(data, "photo"), media_format=WEBP, limits=Limits())
-    (batch,) = decoder.frames([START], at_least=at_least, fidelity=fidelity)
+    (batch,) = decoder.frames([START], Wish(at_least=at_least, fidelity=fidelity))
     return batch, decoder.notes
 
 
@@ -50,7 +50,7 @@ def shown(batch: FrameBatch, size: Size) -> torch.Tensor:
 
 def by_pillow(data: bytes, size: Size) -> torch.Tensor:
     decoder = load("pillow").open(source_of(data), media_format=WEBP, limits=Limits())
-    (batch,) = decoder.frames([START], at_least=None)
+    (batch,) = decoder.frames([START], Wish())
     (picture,) = kernels.resize_crop(
         batch.planes[0], box=(0, 0, *batch.full_size), height=size.height, width=size.width
     )

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from farm import engines
-from farm.engines import Source
+from farm.engines import Source, Wish
 from farm.engines.frame import FrameBatch
 from farm.engines.nvdec import NvdecEngine
 from farm.engines.nvdec_caps import Capabilities, StreamKind
@@ -111,7 +111,7 @@ def targets_of(info) -> list[Target]:
 
 def answers(decoder, targets: list[Target]) -> dict[int, FrameBatch]:
     found: dict[int, FrameBatch] = {}
-    for batch in decoder.frames(targets, at_least=None):
+    for batch in decoder.frames(targets, Wish()):
         for index in batch.answers[0]:
             assert index not in found
             found[index] = batch
@@ -156,7 +156,7 @@ class TestContract(EngineContract):
         return data_of("h264")
 
     def test_batches_agree_with_themselves(self, good):
-        (batch,) = self.open(good).frames([START], at_least=None)
+        (batch,) = self.open(good).frames([START], Wish())
         y, uv = batch.planes
         assert y.shape == (1, HEIGHT, WIDTH)
         assert uv.shape == (1, HEIGHT // 2, WIDTH // 2, 2)
@@ -221,7 +221,7 @@ def test_what_the_gpu_does_not_decode():
 def test_a_keyframe_is_fed_alone(engine):
     decoder = open_with(engine, data_of("h264"))
     targets = [Target(n / FPS, Accuracy.KEYFRAME) for n in (12, 13, 25)]
-    batches = list(decoder.frames(targets, at_least=None))
+    batches = list(decoder.frames(targets, Wish()))
     assert [(number_of(batch), batch.answers) for batch in batches] == [
         (10, ((0, 1),)),
         (20, ((2,),)),
@@ -291,7 +291,7 @@ def test_a_broken_engine_leaves_all_to_others():
 
     decoder = open_with(NvdecEngine(cpu_backend(make_feeder)), data_of("h264"))
     with pytest.raises(UnsupportedFormatError, match=r"clip: .*RuntimeError: no such device"):
-        list(decoder.frames([START], at_least=None))
+        list(decoder.frames([START], Wish()))
     assert decoder.notes["sessions_discarded"] == 2
 
 
@@ -300,7 +300,7 @@ def test_limits(engine):
         open_with(engine, data_of("h264"), Limits(frame_pixels=8191))
     decoder = open_with(engine, data_of("h264"), Limits(frames=5))
     with pytest.raises(LimitError, match="clip: more than the 5 frames allowed"):
-        list(decoder.frames([Target(9 / FPS, Accuracy.EXACT)], at_least=None))
+        list(decoder.frames([Target(9 / FPS, Accuracy.EXACT)], Wish()))
 
 
 def test_encrypted_samples_are_an_error(engine):
@@ -445,7 +445,7 @@ class TestGpu:
 
     def test_frames_are_on_the_gpu(self, gpu):
         data = make(_enlarged(CLIPS["h264"]))
-        (batch,) = open_with(gpu, data).frames([START], at_least=None)
+        (batch,) = open_with(gpu, data).frames([START], Wish())
         assert all(plane.is_cuda for plane in batch.planes)
 
     def test_no_picture_of_another_entry(self, gpu):

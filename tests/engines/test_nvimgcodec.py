@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from farm.engines import Device, PassedOnError, candidates, load, nvimgcodec_batch
+from farm.engines import Device, PassedOnError, Wish, candidates, load, nvimgcodec_batch
 from farm.engines.frame import FrameBatch
 from farm.engines.nvimgcodec_batch import StillBatch, batch
 from farm.errors import (
@@ -74,7 +74,7 @@ def on_cpu(batch: FrameBatch) -> FrameBatch:
 
 
 def decoded(data: bytes, format: str = "JPEG", **options: Any) -> FrameBatch:
-    (batch,) = opened(data, format, **options).frames([START], at_least=None)
+    (batch,) = opened(data, format, **options).frames([START], Wish())
     return on_cpu(batch)
 
 
@@ -178,7 +178,7 @@ class TestPixels:
 
     def test_a_profile_of_no_use_is_told(self):
         decoder = opened(saved(scene(), "JPEG", icc_profile=profile_of("LAB")))
-        assert list(decoder.frames([START], at_least=None))
+        assert list(decoder.frames([START], Wish()))
         assert decoder.warnings == ("icc_ignored",)
 
     def test_the_first_page(self):
@@ -234,7 +234,7 @@ class TestDamage:
         data = saved(noise((640, 480)), "JPEG", restart_marker_blocks=40)
         data = data[: data.index(b"\xff\xd1")] + data[data.index(b"\xff\xd2") :]
         decoder = opened(data)
-        (batch,) = decoder.frames([START], at_least=None)
+        (batch,) = decoder.frames([START], Wish())
         assert torch.equal(batch.planes[0], by_pillow(data).planes[0])
         assert decoder.notes["decoder"] == "pillow"
         (warning,) = decoder.warnings
@@ -447,7 +447,7 @@ def test_a_fault_of_the_library_costs_one_entry_only(monkeypatch, fault):
     def ask(number: int) -> None:
         decoder = opened(saved(card(number), "PNG"), "PNG", name=f"file {number}")
         try:
-            (batch,) = decoder.frames([START], at_least=None)
+            (batch,) = decoder.frames([START], Wish())
             found[number] = number_of(on_cpu(batch))
         except FarmError as error:
             found[number] = error
@@ -540,7 +540,7 @@ class TestOnTheGpu:
     )
     def test_pictures_stay_there_and_are_near_those_of_pillow(self, options):
         data = saved(noise((1200, 900)), "JPEG", quality=92, **options)
-        (batch,) = opened(data).frames([START], at_least=None)
+        (batch,) = opened(data).frames([START], Wish())
         assert batch.planes[0].is_cuda
         wanted = by_pillow(data).planes[0].double()
         error = (batch.planes[0].cpu().double() - wanted).square().mean()
@@ -566,7 +566,7 @@ class TestOnTheGpu:
         wanted = [decoded(data).planes[0] for data in files]
 
         def ask(number: int) -> bool:
-            (batch,) = opened(files[number % 4]).frames([START], at_least=None)
+            (batch,) = opened(files[number % 4]).frames([START], Wish())
             picture = batch.planes[0]
             busy = picture.double().sqrt().square().round()  # is queued while others decode
             same = torch.equal(picture.cpu(), wanted[number % 4])

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from farm.engines import load, nvjpeg_scaled
+from farm.engines import Wish, load, nvjpeg_scaled
 from farm.engines.nvjpeg_scaled import (
     Ask,
     ScaledDecoder,
@@ -201,7 +201,7 @@ class TestInTheEngine:
         decoder = load("nvimgcodec").open(
             source_of(data), media_format=MediaFormat(MediaKind.IMAGE, "jpeg"), limits=Limits()
         )
-        (batch,) = decoder.frames([START], at_least=least)
+        (batch,) = decoder.frames([START], Wish(at_least=least))
         return batch, decoder.notes
 
     @pytest.fixture

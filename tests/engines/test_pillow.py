@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms, JpegImagePlugin, PngImagePlugin
 
-from farm.engines import Source, available, candidates, load
+from farm.engines import Source, Wish, available, candidates, load
 from farm.engines.frame import FrameBatch
 from farm.engines.profile import apply_profile
 from farm.errors import (
@@ -52,7 +52,7 @@ def opened(data: bytes, *, name: str = "photo", limits: Limits | None = None):
 
 
 def decoded(data: bytes, *, at_least: Size | None = None, name: str = "photo") -> FrameBatch:
-    (batch,) = opened(data, name=name).frames([START], at_least=at_least)
+    (batch,) = opened(data, name=name).frames([START], Wish(at_least=at_least))
     return batch
 
 
@@ -148,7 +148,7 @@ def test_orientation_behind_the_pixels_of_a_png_is_found_by_decoding():
     chunks += [(b"IDAT", zlib.compress(bytes(3))), (b"eXIf", exif.tobytes()[6:]), (b"IEND", b"")]
     decoder = opened(png_of(chunks))
     assert decoder.info.orientation == 1
-    (batch,) = decoder.frames([START], at_least=None)
+    (batch,) = decoder.frames([START], Wish())
     assert batch.orientation == 6
 
 
@@ -185,7 +185,7 @@ class TestShrinkOnLoad:
         decoder = opened(saved(scene((800, 600)), "JPEG"))
         sizes = []
         for least in (Size(100, 75), None):
-            (batch,) = decoder.frames([START], at_least=least)
+            (batch,) = decoder.frames([START], Wish(at_least=least))
             sizes.append((batch.full_size, tuple(batch.planes[0].shape[1:3])))
         assert sizes == [((800, 600), (75, 100)), ((800, 600), (600, 800))]
 
@@ -324,7 +324,7 @@ class TestColorProfile:
         picture = Image.new("RGBA", (4, 4), (*RED, 77)) if mode == "RGBA" else None
         picture = picture or Image.new("RGB", (4, 4), RED).convert(mode)
         decoder = opened(saved(picture, "PNG", icc_profile=swapped_primaries()))
-        (batch,) = decoder.frames([START], at_least=None)
+        (batch,) = decoder.frames([START], Wish())
         red, green, _, *alpha = shown(batch)[0, 0].tolist()
         assert green > 150 > 60 > red
         assert alpha == ([77] if mode == "RGBA" else [])
@@ -338,7 +338,7 @@ class TestColorProfile:
     @pytest.mark.parametrize("profile", [b"rubbish" * 40, profile_of("LAB")])
     def test_unusable_profile_is_ignored_with_a_warning(self, profile):
         decoder = opened(saved(scene(), "PNG", icc_profile=profile))
-        (batch,) = decoder.frames([START], at_least=None)
+        (batch,) = decoder.frames([START], Wish())
         assert_near(shown(batch), scene(), 0)
         assert decoder.warnings == ("icc_ignored",)
 
@@ -422,7 +422,7 @@ class TestErrors:
         decoder = opened(saved(scene(), "PNG"))
         monkeypatch.setattr("farm.engines.pillow.to_pixels", starve)
         with pytest.raises(MemoryError):
-            list(decoder.frames([START], at_least=None))
+            list(decoder.frames([START], Wish()))
 
 
 def test_warnings_of_pillow_are_told_not_raised():
@@ -439,7 +439,7 @@ def test_warnings_of_pillow_are_told_not_raised():
 def test_notes():
     decoder = opened(saved(scene((800, 600)), "JPEG"))
     assert decoder.notes == {}
-    list(decoder.frames([START], at_least=Size(100, 75)))
+    list(decoder.frames([START], Wish(at_least=Size(100, 75))))
     assert decoder.notes == {"frames_decoded": 1, "mode": "RGB", "shrink": 8}
 
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farm.engines import Source
+from farm.engines import Source, Wish
 from farm.engines.mp4_matrix import orientation_of
 from farm.engines.pyav import PyAVEngine
 from farm.engines.pyav_frames import color_of, planes_of
@@ -80,7 +80,7 @@ def open_named(name: str):
 def shown(decoder, targets: list[Target]) -> list[int]:
     """The number in the frame that answers each target."""
     numbers = {}
-    for batch in decoder.frames(targets, at_least=None):
+    for batch in decoder.frames(targets, Wish()):
         for index in batch.answers[0]:
             assert index not in numbers
             numbers[index] = number_of(batch)
@@ -227,7 +227,7 @@ def test_leaving_pictures_out_changes_no_other(name):
     decoder, clip = open_named(name), CLIPS[name]
     targets = [Target(seconds_of(decoder, n, clip), Accuracy.EXACT) for n in (3, 4, 17, 29, 38)]
     plain = played(name)
-    for batch in decoder.frames(targets, at_least=None):
+    for batch in decoder.frames(targets, Wish()):
         for plane, expected in zip(batch.planes, plain[batch.pts_seconds[0]], strict=True):
             assert np.array_equal(plane.numpy(), expected)
     if clip.bframes and not name.endswith("avi"):
@@ -320,7 +320,7 @@ def test_truncated_file_gives_what_is_left():
 )
 def test_orientation(rotation, orientation):
     decoder = open_clip(make(Clip(count=3, rotation=rotation)))
-    (batch,) = decoder.frames([Target(0, Accuracy.EXACT)], at_least=None)
+    (batch,) = decoder.frames([Target(0, Accuracy.EXACT)], Wish())
     assert batch.orientation == decoder.info.orientation == orientation
     assert batch.full_size == Size(WIDTH, HEIGHT)
 
@@ -426,7 +426,7 @@ def unpacked(pixels: str, samples: list[np.ndarray], size: tuple[int, int]) -> l
 )
 def test_rgb_and_alpha_go_through_rgb(pixels, container, codec, channels):
     decoder = open_clip(make(Clip(codec, container, count=8, gop=1, pixels=pixels)), container)
-    batches = list(decoder.frames([Target(5 / FPS, Accuracy.EXACT)], at_least=None))
+    batches = list(decoder.frames([Target(5 / FPS, Accuracy.EXACT)], Wish()))
     (plane,) = batches[0].planes
     assert plane.shape == (1, HEIGHT, WIDTH, channels)
     assert plane.dtype == torch.uint8
@@ -474,7 +474,7 @@ def test_color_tags_of_a_frame():
 
 def test_samples_arrive_as_they_were_coded():
     decoder = open_clip(make(Clip("ffv1", "matroska", count=3, gop=1)), "matroska")
-    (batch,) = decoder.frames([Target(2 / FPS, Accuracy.EXACT)], at_least=None)
+    (batch,) = decoder.frames([Target(2 / FPS, Accuracy.EXACT)], Wish())
     assert np.array_equal(batch.planes[0][0].numpy(), luma(2))
 
 
@@ -563,7 +563,7 @@ def test_limits():
 def test_a_frame_may_not_grow_past_the_limit():
     small, big = (make(Clip(container="mpegts", count=20, size=s)) for s in ((128, 64), (256, 128)))
     decoder = open_clip(small + big, "mpegts", Limits(frame_pixels=128 * 64))
-    batches = list(decoder.frames([Target(0, Accuracy.EXACT)], at_least=None))
+    batches = list(decoder.frames([Target(0, Accuracy.EXACT)], Wish()))
     assert [batch.full_size for batch in batches] == [Size(128, 64)]
 
 
@@ -584,7 +584,7 @@ def test_corpus(corpus: Path):
         end = info.start_seconds + info.duration_seconds
         wanted = [info.start_seconds, end / 2, end]
         targets = [Target(t, a) for t in wanted for a in Accuracy]
-        answered = [i for b in open_clip(data).frames(targets, at_least=None) for i in b.answers[0]]
+        answered = [i for b in open_clip(data).frames(targets, Wish()) for i in b.answers[0]]
         assert sorted(answered) == list(range(6))
 
 

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from farm.engines import Source
+from farm.engines import Source, Wish
 from farm.engines import pyav as engine
 from farm.engines.frame import FrameBatch
 from farm.errors import CorruptError, EncryptedError, LimitError, MediaError, NoVideoStreamError
@@ -61,7 +61,7 @@ def targets_of(info: MediaInfo) -> list[Target]:
 
 
 def answers(decoder: engine.PyAVDecoder, targets: list[Target]) -> dict[int, FrameBatch]:
-    batches = decoder.frames(targets, at_least=None)
+    batches = decoder.frames(targets, Wish())
     return {index: batch for batch in batches for index in batch.answers[0]}
 
 
@@ -155,7 +155,7 @@ def test_one_thumbnail_reads_the_index_and_its_packet(options, most_reads):
     decoder = engine.PyAVEngine().open(
         Source(file, len(data), "clip"), media_format=MP4, limits=Limits()
     )
-    (batch,) = decoder.frames([Target(1.5, Accuracy.KEYFRAME)], at_least=None)
+    (batch,) = decoder.frames([Target(1.5, Accuracy.KEYFRAME)], Wish())
     assert batch.pts_seconds == (1.0,)
     assert len(file.reads) <= most_reads
     assert sum(file.reads) <= key + (64 << 10)
@@ -169,7 +169,7 @@ def test_a_group_is_one_read():
     )
     decoder_reads = len(file.reads)
     times = [1.1, 1.3, 1.6]
-    batches = list(decoder.frames([Target(t, Accuracy.EXACT) for t in times], at_least=None))
+    batches = list(decoder.frames([Target(t, Accuracy.EXACT) for t in times], Wish()))
     assert [round(batch.pts_seconds[0] * FPS) for batch in batches] == [27, 32, 40]
     assert len(file.reads) == decoder_reads + 1
 
@@ -183,13 +183,13 @@ def test_what_the_index_cannot_do_libavformat_does(demuxed):
     decoder = open_clip(bytes(data))
     assert decoder.notes["open"] == "index"
     targets = [Target(n / FPS, Accuracy.KEYFRAME) for n in (12, 25)]
-    batches = list(decoder.frames(targets, at_least=None))
+    batches = list(decoder.frames(targets, Wish()))
     assert [batch.answers for batch in batches] == [((0,),), ((1,),)]
     assert number_of(batches[0]) == 10
     assert decoder.notes["open"] == "fast"
-    for batch in decoder.frames(targets, at_least=None):
+    for batch in decoder.frames(targets, Wish()):
         assert number_of(batch) == 10
-    (expected, *_) = demuxed(bytes(data)).frames(targets[1:], at_least=None)
+    (expected, *_) = demuxed(bytes(data)).frames(targets[1:], Wish())
     assert batches[1].planes[0].equal(expected.planes[0])
 
 
@@ -205,7 +205,7 @@ def test_several_descriptions_are_left_to_libavformat():
         length = int.from_bytes(patched[at : at + 4], "big") + len(entry)
         patched = patched[:at] + length.to_bytes(4, "big") + patched[at + 4 :]
     decoder = open_clip(patched)
-    (batch,) = decoder.frames([Target(13 / FPS, Accuracy.EXACT)], at_least=None)
+    (batch,) = decoder.frames([Target(13 / FPS, Accuracy.EXACT)], Wish())
     assert (decoder.notes["open"], number_of(batch)) == ("fast", 13)
 
 
@@ -226,7 +226,7 @@ def test_limits_and_errors_are_the_same(demuxed):
     zeros = data[:start] + bytes(data.index(b"moov") - start) + data[data.index(b"moov") :]
     for each in (open_clip, demuxed):
         with pytest.raises(CorruptError, match="clip: no frame could be decoded"):
-            list(each(zeros).frames([Target(1, Accuracy.KEYFRAME)], at_least=None))
+            list(each(zeros).frames([Target(1, Accuracy.KEYFRAME)], Wish()))
 
 
 def test_damaged_files_end_the_same(demuxed):
@@ -257,7 +257,7 @@ def test_random_damage_gives_pictures_or_an_error(name):
             damaged[place] = generator.integers(0, 256)
         try:
             decoder = open_clip(bytes(damaged))
-            batches = list(decoder.frames(targets, at_least=None))
+            batches = list(decoder.frames(targets, Wish()))
         except (MediaError, MemoryError):
             continue
         assert sorted(index for batch in batches for index in batch.answers[0]) == [0, 1, 2, 3]

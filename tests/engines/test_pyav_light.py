@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from farm.engines import Wish
 from farm.engines.pyav_light import check_colors, peak_nits_of
 from farm.errors import UnsupportedColorError, UnsupportedFormatError
 from farm.media import Matrix, Primaries, Transfer
@@ -55,7 +56,7 @@ def hdr(*params: str, transfer: str = "smpte2084", **clip: object) -> bytes:
 )
 def test_a_pq_video_tells_its_peak(params, container: str, peak: float) -> None:
     decoder = open_clip(hdr(*params, container=container), container)
-    (batch,) = decoder.frames([Target(0, Accuracy.KEYFRAME)], at_least=None)
+    (batch,) = decoder.frames([Target(0, Accuracy.KEYFRAME)], Wish())
     assert number_of(batch) == 0
     assert batch.color.matrix is Matrix.BT2020
     assert batch.color.primaries is Primaries.BT2020
@@ -68,7 +69,7 @@ def test_a_pq_video_tells_its_peak(params, container: str, peak: float) -> None:
 def test_hlg_is_rendered_for_its_nominal_peak() -> None:
     data = hdr(MASTERED.format(40_000_000), transfer="arib-std-b67")
     decoder = open_clip(data)
-    (batch,) = decoder.frames([Target(0, Accuracy.KEYFRAME)], at_least=None)
+    (batch,) = decoder.frames([Target(0, Accuracy.KEYFRAME)], Wish())
     assert batch.color.transfer is Transfer.HLG
     assert batch.color.peak_nits == 1000
     assert decoder.notes["tone_mapped"] == "hlg"
@@ -76,7 +77,7 @@ def test_hlg_is_rendered_for_its_nominal_peak() -> None:
 
 def test_sdr_of_wide_primaries_is_no_hdr() -> None:
     decoder = open_clip(hdr(transfer="bt2020-10"))
-    (batch,) = decoder.frames([Target(0, Accuracy.KEYFRAME)], at_least=None)
+    (batch,) = decoder.frames([Target(0, Accuracy.KEYFRAME)], Wish())
     assert batch.color.transfer is Transfer.SDR
     assert batch.color.primaries is Primaries.BT2020
     assert "tone_mapped" not in decoder.notes

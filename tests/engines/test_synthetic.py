@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from farm.engines import load
+from farm.engines import Wish, load
 from farm.errors import CorruptError, NoFrameError
 from farm.geometry import Size
 from farm.media import MediaFormat, MediaKind
@@ -36,7 +36,7 @@ class TestContract(EngineContract):
 
 
 def only_frame(target: Target, **values: object):
-    (batch,) = decoder_of(recipe(**values)).frames([target], at_least=None)
+    (batch,) = decoder_of(recipe(**values)).frames([target], Wish())
     return batch
 
 
@@ -99,7 +99,7 @@ def test_fault_times_are_counted_in_a_file(tmp_path):
 # One child meets every deadly fault in a fork of its own: importing torch is what costs time.
 CHILD = """
 import io, json, os, resource, signal, sys
-from farm.engines import Source, load
+from farm.engines import Source, Wish, load
 from farm.media import MediaFormat, MediaKind
 from farm.sampling import Target
 from farm.settings import Limits
@@ -114,7 +114,7 @@ def meet(fault):
         signal.alarm(1)
     source = Source(io.BytesIO(data), len(data), "x")
     decoder = engine.open(source, media_format=format, limits=Limits())
-    list(decoder.frames([Target(0, Accuracy.EXACT)], at_least=None))
+    list(decoder.frames([Target(0, Accuracy.EXACT)], Wish()))
 for fault in ("segfault", "abort", "exit", "hang", "spin"):
     child = os.fork() or meet(fault)
     print(fault, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))

@@ -17,7 +17,7 @@ import torch
 
 import kernels
 from farm import engines
-from farm.engines import Source
+from farm.engines import Source, Wish
 from farm.engines.frame import FrameBatch
 from farm.engines.pyav import PyAVEngine
 from farm.errors import (
@@ -112,7 +112,7 @@ def targets_of(info: MediaInfo) -> list[Target]:
 
 def answers(decoder, targets: list[Target]) -> dict[int, FrameBatch]:
     found: dict[int, FrameBatch] = {}
-    for batch in decoder.frames(targets, at_least=None):
+    for batch in decoder.frames(targets, Wish()):
         for index in batch.answers[0]:
             assert index not in found
             found[index] = batch
@@ -174,7 +174,7 @@ def thumbnail(batch: FrameBatch) -> torch.Tensor:
 
 def test_thumbnails_of_other_layouts_are_alike():
     target = [Target(1.0, Accuracy.EXACT)]
-    (batch,) = opened(data_of("hevc of 10 bits"), PyAVEngine()).frames(target, at_least=None)
+    (batch,) = opened(data_of("hevc of 10 bits"), PyAVEngine()).frames(target, Wish())
     deep = tuple((plane.to(torch.int32) << 6).to(torch.uint16) for plane in batch.planes)
     surface = replace(batch, planes=(deep[0], torch.stack(deep[1:], dim=-1)), shift=6)
     assert is_coded_alike(surface, batch)
@@ -235,7 +235,7 @@ def as_cpu(batch: FrameBatch) -> FrameBatch:
 def test_frames_of_a_gpu_stay_there(device):
     for name, shift in (("h264", 0), ("hevc of 10 bits", 6)):
         decoder = opened(data_of(name), TorchcodecEngine(device))
-        (batch,) = decoder.frames([Target(1.0, Accuracy.KEYFRAME)], at_least=None)
+        (batch,) = decoder.frames([Target(1.0, Accuracy.KEYFRAME)], Wish())
         assert {plane.device.type for plane in batch.planes} == {device}
         if device == "cuda" and "cpu_fallback" not in decoder.notes:
             y, uv = batch.planes
@@ -251,8 +251,7 @@ def test_what_nvdec_refuses_is_said():
     decoder, other = both(data, "cuda")
     assert decoder.notes["cpu_fallback"]
     batches = [
-        next(iter(each.frames([Target(0.0, Accuracy.EXACT)], at_least=None)))
-        for each in (decoder, other)
+        next(iter(each.frames([Target(0.0, Accuracy.EXACT)], Wish()))) for each in (decoder, other)
     ]
     assert [number_of(as_cpu(batch)) for batch in batches] == [0, 0]
 
@@ -367,7 +366,7 @@ def test_the_same_for_the_corpus(corpus: Path, device):
 def test_facts_on_light_are_pyav_s(samples: Path, device):
     decoder, other = both((samples / "videos" / "hevc-hdr10.mp4").read_bytes(), device)
     target = [Target(0.5, Accuracy.EXACT)]
-    (batch,), (wanted,) = decoder.frames(target, at_least=None), other.frames(target, at_least=None)
+    (batch,), (wanted,) = decoder.frames(target, Wish()), other.frames(target, Wish())
     assert batch.color.transfer is Transfer.PQ
     assert batch.color == wanted.color
     assert decoder.notes["tone_mapped"] == "pq"
@@ -399,9 +398,9 @@ def test_what_is_left_of_a_file_is_right_or_left_to_pyav(device):
         for accuracy in Accuracy:
             decoder = opened(data, TorchcodecEngine(device))
             target = [Target(seconds, accuracy)]
-            (wanted,) = other.frames(target, at_least=None)
+            (wanted,) = other.frames(target, Wish())
             try:
-                (batch,) = decoder.frames(target, at_least=None)
+                (batch,) = decoder.frames(target, Wish())
             except UnsupportedFormatError:
                 continue
             assert batch.pts_seconds == wanted.pts_seconds
@@ -600,7 +599,7 @@ def test_many_at_once_keep_their_own_frames():
             number = (7 * seat + 11 * turn) % 50
             decoder = opened(data_of(name), TorchcodecEngine("cpu"))
             seconds = decoder.info.start_seconds + (number + 0.1) / FPS
-            ((found,)) = decoder.frames([Target(seconds, Accuracy.EXACT)], at_least=None)
+            ((found,)) = decoder.frames([Target(seconds, Accuracy.EXACT)], Wish())
             assert number_of(found) == number
             decoder.close()
 
@@ -621,7 +620,7 @@ def test_torchcodec_is_silent(capfd):
 _BOTH_ORDERS = """
 import io, sys
 sys.path[:0] = {paths!r}
-from farm.engines import Source, load
+from farm.engines import Source, Wish, load
 from farm.sampling import Target
 from farm.settings import Limits
 from farm.media import MediaFormat, MediaKind
@@ -632,7 +631,7 @@ for name in sys.argv[2:] * 2:
     media_format = MediaFormat(MediaKind.VIDEO, "mp4")
     decoder = load(name).open(source, media_format=media_format, limits=Limits())
     for accuracy in Accuracy:
-        (batch,) = decoder.frames([Target(1.5, accuracy)], at_least=None)
+        (batch,) = decoder.frames([Target(1.5, accuracy)], Wish())
         print(name, accuracy.value, batch.pts_seconds[0], int(batch.planes[0].sum()))
 """
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from farm.engines import PassedOnError, Source, load
+from farm.engines import PassedOnError, Source, Wish, load
 from farm.engines.frame import FrameBatch
 from farm.errors import (
     FarmError,
@@ -54,7 +54,7 @@ def opened(data: bytes, *, engine: str = "turbojpeg", limits: Limits | None = No
 
 
 def decoded(data: bytes, *, at_least: Size | None = None, **options: object) -> FrameBatch:
-    (batch,) = opened(data).frames([START], at_least=at_least, **options)
+    (batch,) = opened(data).frames([START], Wish(at_least=at_least, **options))
     return batch
 
 
@@ -91,7 +91,7 @@ def test_pixels_are_those_of_pillow(kind, shrink):
     picture = scene((253, 187)).convert("L" if kind == "gray" else "RGB")
     data = saved(picture, "JPEG", quality=85, **KINDS.get(kind, {}))
     decoder = opened(data)
-    (batch,) = decoder.frames([START], at_least=Size(253 // shrink, 187 // shrink))
+    (batch,) = decoder.frames([START], Wish(at_least=Size(253 // shrink, 187 // shrink)))
     assert batch.full_size == (253, 187)
     assert decoder.notes["shrink"] == shrink
     assert_near(batch.planes[0][0], by_pillow(data, shrink), 0)
@@ -138,7 +138,7 @@ def test_twice_from_one_decoder():
     decoder = opened(saved(scene((800, 600)), "JPEG"))
     shapes = []
     for least in (Size(100, 75), None):
-        (batch,) = decoder.frames([START], at_least=least)
+        (batch,) = decoder.frames([START], Wish(at_least=least))
         shapes.append(tuple(batch.planes[0].shape[1:3]))
     assert shapes == [(75, 100), (600, 800)]
 
@@ -150,7 +150,7 @@ def test_the_source_is_read_once():
         Source(file, len(data), "photo"), media_format=JPEG, limits=Limits()
     )
     for _ in range(2):
-        assert list(decoder.frames([START], at_least=None))
+        assert list(decoder.frames([START], Wish()))
     assert file.bytes_read == len(data)
 
 
@@ -169,8 +169,8 @@ class TestColorProfile:
         picture = Image.new("RGB", (16, 16), (200, 30, 40)).convert(mode)
         data = saved(picture, "JPEG", quality=100, icc_profile=swapped_primaries())
         decoder = opened(data)
-        (batch,) = decoder.frames([START], at_least=None)
-        (wanted,) = opened(data, engine="pillow").frames([START], at_least=None)
+        (batch,) = decoder.frames([START], Wish())
+        (wanted,) = opened(data, engine="pillow").frames([START], Wish())
         assert torch.equal(shown(batch), shown(wanted))
         assert decoder.warnings == ()
         if mode == "RGB":
@@ -185,7 +185,7 @@ class TestColorProfile:
     def test_unusable_profile_is_ignored_with_a_warning(self, profile):
         data = saved(scene(), "JPEG", icc_profile=profile)
         decoder = opened(data)
-        (batch,) = decoder.frames([START], at_least=None)
+        (batch,) = decoder.frames([START], Wish())
         assert_near(shown(batch), by_pillow(data), 0)
         assert decoder.warnings == ("icc_ignored",)
 
@@ -220,7 +220,7 @@ class TestWhatIsLeftToPillow:
         data = saved(scene(), "JPEG")
         data = data[:-2] + bytes(8) + data[-2:]
         decoder = opened(data)
-        (batch,) = decoder.frames([START], at_least=None)
+        (batch,) = decoder.frames([START], Wish())
         assert_near(batch.planes[0][0], by_pillow(data), 0)
         assert decoder.notes["decoder"] == "pillow"
         (warning,) = decoder.warnings
@@ -237,8 +237,8 @@ class TestScans:
     def test_balanced_loses_nothing(self, data, shrink):
         least = Size(-(-1100 // shrink), -(-700 // shrink))
         whole, balanced = opened(data), opened(data)
-        (wanted,) = whole.frames([START], at_least=least, fidelity=Fidelity.BEST)
-        (batch,) = balanced.frames([START], at_least=least, fidelity=Fidelity.BALANCED)
+        (wanted,) = whole.frames([START], Wish(at_least=least, fidelity=Fidelity.BEST))
+        (batch,) = balanced.frames([START], Wish(at_least=least, fidelity=Fidelity.BALANCED))
         assert torch.equal(batch.planes[0], wanted.planes[0])
         assert "scans" not in whole.notes
         assert ("scans" in balanced.notes) == (shrink == 8)
@@ -248,7 +248,7 @@ class TestScans:
     def test_fast_is_near(self, data, shrink):
         least = Size(-(-1100 // shrink), -(-700 // shrink))
         decoder = opened(data)
-        (batch,) = decoder.frames([START], at_least=least, fidelity=Fidelity.FAST)
+        (batch,) = decoder.frames([START], Wish(at_least=least, fidelity=Fidelity.FAST))
         assert_near(batch.planes[0][0], by_pillow(data, shrink), 3 if shrink > 1 else 0.3)
         assert ("scans" in decoder.notes) == (shrink > 1)
         assert decoder.warnings == ()
@@ -257,14 +257,14 @@ class TestScans:
         data = saved(Image.effect_noise((2400, 1800), 60), "JPEG", quality=95, progressive=True)
         source = Source(Counting(data), len(data), "photo")
         decoder = load("turbojpeg").open(source, media_format=JPEG, limits=Limits())
-        (batch,) = decoder.frames([START], at_least=Size(300, 225), fidelity=Fidelity.FAST)
+        (batch,) = decoder.frames([START], Wish(at_least=Size(300, 225), fidelity=Fidelity.FAST))
         assert batch.planes[0].shape[1:3] == (225, 300)
         assert source.file.bytes_read < len(data) / 2
 
     def test_notes_count_scans(self):
         data = saved(noise((800, 600)), "JPEG", progressive=True)
         decoder = opened(data)
-        list(decoder.frames([START], at_least=Size(100, 75)))
+        list(decoder.frames([START], Wish(at_least=Size(100, 75))))
         assert decoder.notes == {"frames_decoded": 1, "shrink": 8, "scans": "6 of 10"}
 
     def test_damage_in_a_needed_scan_has_pillows_verdict(self):
@@ -273,7 +273,7 @@ class TestScans:
         data[start : start + 2] = b"\xff\xd9"  # ends the picture in its first scan
         for fidelity in Fidelity:
             decoder = opened(bytes(data))
-            (batch,) = decoder.frames([START], at_least=Size(100, 75), fidelity=fidelity)
+            (batch,) = decoder.frames([START], Wish(at_least=Size(100, 75), fidelity=fidelity))
             assert decoder.notes["decoder"] == "pillow"
             assert_near(batch.planes[0][0], by_pillow(bytes(data), 8), 0)
 
@@ -290,7 +290,7 @@ class TestPreviews:
 
     def is_preview(self, data: bytes, least=(80, 60), *, previews: bool = True) -> bool:
         decoder = opened(data)
-        (batch,) = decoder.frames([START], at_least=least and Size(*least), previews=previews)
+        (batch,) = decoder.frames([START], Wish(at_least=least and Size(*least), previews=previews))
         assert batch.full_size == decoder.info.size
         red, green, _ = batch.planes[0][0, 3, 3].tolist()
         assert (red > 190 > 30 > green) == (decoder.notes.get("preview") == "exif")
@@ -304,7 +304,7 @@ class TestPreviews:
 
     def test_it_is_shrunk_too(self):
         decoder = opened(self.file())
-        (batch,) = decoder.frames([START], at_least=Size(40, 30), previews=True)
+        (batch,) = decoder.frames([START], Wish(at_least=Size(40, 30), previews=True))
         assert batch.planes[0].shape[1:3] == (30, 40)
         assert batch.full_size == (800, 600)
 
@@ -340,7 +340,7 @@ class TestPreviews:
         data = saved(whole, "JPEG", exif=exif)
         source = Source(Counting(data), len(data), "photo")
         decoder = load("turbojpeg").open(source, media_format=JPEG, limits=Limits())
-        list(decoder.frames([START], at_least=Size(160, 120), previews=True))
+        list(decoder.frames([START], Wish(at_least=Size(160, 120), previews=True)))
         assert source.file.bytes_read < 100_000 < len(data)
 
 
@@ -353,7 +353,7 @@ class TestErrors:
             for end in (len(data) // 2, len(data) - 30):
                 decoder = opened(data[:end])
                 with pytest.raises(TruncatedError, match="photo: Pillow cannot decode this jpeg"):
-                    list(decoder.frames([START], at_least=least, fidelity=fidelity))
+                    list(decoder.frames([START], Wish(at_least=least, fidelity=fidelity)))
 
     @pytest.mark.parametrize("length", [3, 30, 200])
     def test_a_header_that_ends_early_has_pillows_verdict(self, length):
@@ -390,7 +390,7 @@ def test_damaged_files_are_as_by_pillow(progressive, seed):
         is_as_by_pillow(bytes(broken))
         with suppress(MediaError):
             (batch,) = opened(bytes(broken)).frames(
-                [START], at_least=Size(1, 1), fidelity=Fidelity.FAST, previews=True
+                [START], Wish(at_least=Size(1, 1), fidelity=Fidelity.FAST, previews=True)
             )
             assert batch.planes[0].shape[3] == 3
 
@@ -431,7 +431,7 @@ def outcome(engine: str, data: bytes, shrink: int):
         decoder = opened(data, engine=engine)
         size = decoder.info.size
         least = Size(*(-(-side // shrink) for side in size))
-        (batch,) = decoder.frames([START], at_least=least)
+        (batch,) = decoder.frames([START], Wish(at_least=least))
     except PassedOnError:
         return None
     except LimitError:
