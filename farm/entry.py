@@ -14,6 +14,7 @@ from farm.isolation import Lane, LanePool, Made, made_of, request_of
 from farm.plan import fingerprint, make_plans
 from farm.record import Artifact, Record, Status
 from farm.row import Row
+from farm.settings import GPU_ENGINES
 from farm.spec import Entry, ImageFormat, Job
 
 MESSAGE_CHARACTERS = 500
@@ -27,12 +28,16 @@ _CONTENT_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class EntryWork:
-    """What making entries takes; `watched` keeps an eye on a lane while it works."""
+    """What making entries takes; `watched` keeps an eye on a lane while it works.
+
+    With `is_urgent` entries go before those of others that wait for a lane.
+    """
 
     pool: LanePool
     job: Job
     worker: str
     watched: Callable[[Lane], AbstractContextManager[None]]
+    is_urgent: bool = False
 
     def attempt(self, row: Row, *, is_alone: bool) -> tuple[Record, FarmError | None]:
         """The record of one row, and its error: a LaneError where a lane was lost.
@@ -73,7 +78,10 @@ class EntryWork:
             request = request_of(
                 "make", entry, row=row, limits=limits, size_bytes=source.size, name=name
             )
-            with self.pool.lease(alone=is_alone) as lane, self.watched(lane):
+            lease = self.pool.lease(
+                alone=is_alone, urgent=self.is_urgent, gpu=_names_gpu_engine(entry)
+            )
+            with lease as lane, self.watched(lane):
                 reply = lane.call(
                     request,
                     fd=source.fd,
@@ -102,6 +110,11 @@ class EntryWork:
             "timings_ms": made.timings_ms | own_timings,
             "notes": made.notes,
         }
+
+
+def _names_gpu_engine(entry: Entry) -> bool:
+    # Not every kind of output has an engine to name.
+    return any(getattr(output, "engine", None) in GPU_ENGINES for output in entry.outputs)
 
 
 def deferred(row: Row) -> Record:

@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 _MIB = 1 << 20
 _GIB = 1 << 30
 
+GPU_ENGINES = frozenset({"dali", "nvdec", "nvimgcodec", "torchcodec"})
+"""The engines made for GPUs. An entry that names one is worked on by a GPU where there is one."""
+
 
 class Limits(BaseModel):
     """Bounds on what one entry may cost; what exceeds them is a failed record."""
@@ -31,6 +34,9 @@ class Settings(BaseModel):
 
     limits: Limits = Limits()
     lanes: int = Field(0, ge=0, description="lanes per worker; 0 = one per usable core")
+    reserved_lanes: int = Field(
+        0, ge=0, description="lanes per worker beside these, for urgent entries alone"
+    )
     lane_memory_bytes: int = Field(4 * _GIB, ge=64 * _MIB, description="memory of one lane")
     lane_entries: int = Field(2000, ge=1, description="entries after which a lane is replaced")
     gpus: int | Literal["all"] = Field(0, description="GPUs of each worker: all, none or a number")

@@ -223,7 +223,7 @@ class ScriptedPool:
     leased: list = field(default_factory=list)
 
     @contextlib.contextmanager
-    def lease(self, *, alone=False):
+    def lease(self, *, alone=False, urgent=False, gpu=False):
         lane = ScriptedLane(self.script, alone)
         self.leased.append(lane)
         yield lane

@@ -17,7 +17,8 @@ class LanePool:
     """As many lanes as may work at once, made when needed and replaced when used up.
 
     `lanes` are processes of the CPU; each GPU that is asked for, all or a number of them, adds
-    `gpu_seats`, which are lanes to whoever leases them. The attribute `lanes` is their sum.
+    `gpu_seats`, which are lanes to whoever leases them. The attribute `lanes` is their sum. So many
+    `reserved` processes more are for urgent entries alone, and made when the first one needs them.
     `gpu_lost` is called with the cause when a GPU is given up after too many deaths of its process.
     `zygote_address` is where an `EarlyZygote` may wait for a pool.
 
@@ -31,6 +32,7 @@ class LanePool:
         lanes: int,
         lane_memory_bytes: int,
         lane_entries: int,
+        reserved: int = 0,
         zygote_address: str | None = None,
         gpus: int | Literal["all"] = 0,
         gpu_seats: int = 16,
@@ -38,7 +40,8 @@ class LanePool:
     ) -> None:
         self._lane_memory_bytes = lane_memory_bytes
         self._lane_entries = lane_entries
-        self._turns = Turns(lanes)
+        self._gpu_lost = gpu_lost
+        self._turns = Turns(lanes, reserved=reserved)
         self._lock = threading.Lock()
         self._idle: list[Lane] = []
         with contextlib.ExitStack() as undo:
@@ -48,7 +51,7 @@ class LanePool:
                 seats=gpu_seats,
                 memory_bytes=gpu_seats * lane_memory_bytes,
                 changed=self._turns.look_again,
-                lost=gpu_lost,
+                lost=self._lose_gpu,
             )
             for gpu in self._gpus:
                 undo.callback(gpu.close)
@@ -61,14 +64,22 @@ class LanePool:
             self._turns.admit(gpu)
         self.lanes = lanes + gpu_seats * len(self._gpus)
 
+    def _lose_gpu(self, cause: str) -> None:
+        # Those that wait for one of its seats have to be content with a lane.
+        self._turns.look_again()
+        self._gpu_lost(cause)
+
     @contextlib.contextmanager
-    def lease(self, *, alone: bool = False) -> Iterator[Lane]:
+    def lease(
+        self, *, alone: bool = False, urgent: bool = False, gpu: bool = False
+    ) -> Iterator[Lane]:
         """Lends a lane, waiting until one is free; seats of GPUs go first.
 
         With `alone` it is one of the CPU that has seen no other entry, and no other lane is lent
-        meanwhile.
+        meanwhile, but the reserved ones. Who is `urgent` goes before all others that wait. With
+        `gpu` it is a seat, alone too, as long as there is a GPU that has not been given up.
         """
-        with self._place(alone=alone) as (gpu, lane):
+        with self._place(alone=alone, urgent=urgent, gpu=gpu) as (gpu_lane, lane):
             # Anything but an answer leaves the conversation in an unknown place.
             has_answered = False
             try:
@@ -83,19 +94,21 @@ class LanePool:
                 raise
             finally:
                 if has_answered and lane.is_alive and lane.entries_done < self._lane_entries:
-                    (self if gpu is None else gpu).keep(lane)
+                    (self if gpu_lane is None else gpu_lane).keep(lane)
                 else:
                     lane.close()
 
     @contextlib.contextmanager
-    def _place(self, *, alone: bool) -> Iterator[tuple[GpuLane | None, Lane]]:
+    def _place(
+        self, *, alone: bool, urgent: bool, gpu: bool
+    ) -> Iterator[tuple[GpuLane | None, Lane]]:
         """A turn and the lane to use it on, with the GPU that it belongs to."""
         while True:
-            with self._turns.turn(alone=alone) as gpu:
-                lane = self._take(fresh=alone) if gpu is None else gpu.seat()
+            with self._turns.turn(alone=alone, urgent=urgent, gpu=gpu) as gpu_lane:
+                lane = self._take(fresh=alone) if gpu_lane is None else gpu_lane.seat()
                 # A GPU may have died just now: another place will do.
                 if lane is not None:
-                    yield gpu, lane
+                    yield gpu_lane, lane
                     return
 
     def keep(self, lane: Lane) -> None:
