@@ -16,6 +16,7 @@ from farm.cli.run import run_archive
 from farm.cli.samples import make_archive
 from farm.cli.schema import show_schema
 from farm.cli.screen import say
+from farm.cli.serve import keys, serve
 from farm.cli.thumbnail import make_thumbnails
 
 # Help in plain text and errors in one line: rich's own would double the start-up time.
@@ -52,5 +53,7 @@ app.command("plan")(show_plan)
 app.command("ledger")(show_ledger)
 app.command("manifest")(list_sources)
 app.command("schema")(show_schema)
+app.command("serve")(serve)
+app.add_typer(keys, name="key")
 app.command("samples")(make_archive)
 app.command("doctor")(show_findings)

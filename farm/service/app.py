@@ -1,0 +1,79 @@
+"""The application: routes of both dialects and the pages, over one running service."""
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+import farm
+from farm.cluster import Cluster
+from farm.service import cloudconvert, page, qencode
+from farm.service.asgi import BodyLimitMiddleware, PathMiddleware
+from farm.service.config import ServiceConfig
+from farm.service.delivery import Courier
+from farm.service.service import Service
+
+_DESCRIPTION = """\
+Thumbnails by two published APIs: CloudConvert's v2 and Qencode's v1, as far as they have to do with
+thumbnails. Jobs run on the farm's own cluster.
+"""
+
+
+def create_app(config: ServiceConfig, cluster: Callable[[], Cluster]) -> FastAPI:
+    """The ASGI application; the cluster is opened when it starts and closed when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        courier: Courier | None = None
+        service = Service.open(
+            config, cluster, ended=lambda _: courier.wake() if courier is not None else None
+        )
+        courier = Courier(service)
+        app.state.service = service
+        service.runner.start()
+        courier.start()
+        try:
+            yield
+        finally:
+            courier.close()
+            service.close()
+
+    app = FastAPI(
+        title="thumbfarm",
+        version=farm.__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    for part in (cloudconvert, qencode, page):
+        part.install(app)
+    app.add_middleware(BodyLimitMiddleware, config.inline_bytes, is_upload)
+    app.add_middleware(PathMiddleware)
+    return app
+
+
+def listen(app: FastAPI, *, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Answers requests until a signal ends it; `ready` gets the address once it does."""
+    server = _Server(
+        uvicorn.Config(app, host=host, port=port, log_level="warning", server_header=False), ready
+    )
+    server.run()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self._ready(f"http://{host}:{port}")
+
+
+def is_upload(path: str) -> bool:
+    """Whether a path takes files, whose size its route bounds."""
+    return cloudconvert.is_upload(path) or qencode.is_upload(path)

@@ -1,0 +1,87 @@
+"""The service's database: SQLite by default, anything that SQLAlchemy speaks by URL."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert, select
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from farm.errors import RunError
+from farm.service.model import SCHEMA_VERSION, facts, metadata
+
+_BUSY_SECONDS = 30.0
+
+
+class Database:
+    """Transactions to read and to write; thread-safe.
+
+    Raises RunError where the database cannot be opened, or is a newer farm's.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            self._engine = create_engine(
+                url, pool_size=16, max_overflow=64, pool_pre_ping=True, hide_parameters=True
+            )
+            if self._engine.dialect.name == "sqlite":
+                _prepare_sqlite(self._engine)
+            metadata.create_all(self._engine)
+            self._check_version()
+        except SQLAlchemyError as error:
+            # The words of a driver may hold the URL, and that a password.
+            raise RunError(f"the database cannot be used: {type(error).__name__}") from None
+
+    def _check_version(self) -> None:
+        asked = select(facts.c.value).where(facts.c.name == "schema_version")
+        with self.write() as connection:
+            found = connection.scalar(asked)
+            if found is None:
+                row = {"name": "schema_version", "value": str(SCHEMA_VERSION)}
+                connection.execute(insert(facts).values(row))
+            elif int(found) != SCHEMA_VERSION:
+                raise RunError(
+                    f"the database has schema {found}; this farm knows {SCHEMA_VERSION} only"
+                )
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that writes: all of it, or nothing where the body raises."""
+        with (
+            self._engine.connect().execution_options(farm_writes=True) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def close(self) -> None:
+        """Lets go of all connections."""
+        self._engine.dispose()
+
+
+def is_conflict(error: SQLAlchemyError) -> bool:
+    """Whether a row was there already."""
+    return isinstance(error, IntegrityError)
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _: Any) -> None:
+        # The driver's own transactions begin too late: at the first write.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA busy_timeout={int(_BUSY_SECONDS * 1000)}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def began(connection: Connection) -> None:
+        # Who reads first and writes later would fail where another one wrote in between.
+        writes = connection.get_execution_options().get("farm_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

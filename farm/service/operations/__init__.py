@@ -1,0 +1,1 @@
+"""What tasks can be: imports, pictures and clips, exports."""

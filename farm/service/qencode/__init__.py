@@ -1,0 +1,12 @@
+"""Qencode's API v1, as far as it has to do with thumbnails."""
+
+from fastapi import FastAPI
+
+
+def install(app: FastAPI) -> None:
+    """Adds the routes to the application."""
+
+
+def is_upload(path: str) -> bool:
+    """Whether a path takes files, whose size its route bounds."""
+    return False
