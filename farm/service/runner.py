@@ -49,34 +49,42 @@ class Runner:
         self._threads = ThreadPoolExecutor(config.concurrency, thread_name_prefix="farm-task")
         self._sweeper = threading.Thread(target=self._sweep, name="farm-sweep", daemon=True)
         self._lock = threading.Lock()
-        self._cancels: dict[str, threading.Event] = {}
+        # What is in hand, from before it begins until behind its end.
+        self._in_hand: dict[str, threading.Event] = {}
         self._closing = threading.Event()
 
     def start(self) -> None:
         """Takes up the tasks that wait, and those that ran when the service ended."""
-        self.settle(self._store.recover(most_attempts=_MOST_ATTEMPTS))
+        self.settle(self._recovered())
         self._sweeper.start()
 
     def close(self) -> None:
         """Begins nothing more; what runs is stopped and taken up at the next start."""
         self._closing.set()
         with self._lock:
-            for event in self._cancels.values():
+            for event in self._in_hand.values():
                 event.set()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def settle(self, changes: Changes) -> None:
         """Begins what is ready and tells of the rest; for whoever changed the store."""
         for task_id in changes.ready:
-            with contextlib.suppress(RuntimeError):  # closed: the next start takes it up
-                self._threads.submit(self._carry_out, task_id)
+            self._submit(task_id)
         self._changed(changes)
+
+    def _submit(self, task_id: str) -> None:
+        with self._lock:
+            if task_id in self._in_hand:
+                return
+            event = self._in_hand[task_id] = threading.Event()
+        with contextlib.suppress(RuntimeError):  # closed: the next start takes it up
+            self._threads.submit(self._carry_out, task_id, event)
 
     def cancel(self, task_id: str) -> bool:
         """Ends an open task as cancelled; False where it has ended already."""
         changes = self._store.end(task_id, Ending(CANCELLED, "The task was cancelled."))
         with self._lock:
-            event = self._cancels.get(task_id)
+            event = self._in_hand.get(task_id)
         if event is not None:
             event.set()
         self.settle(changes)
@@ -86,17 +94,14 @@ class Runner:
         """Stops tasks that the store has deleted, and removes their files."""
         for task_id in task_ids:
             with self._lock:
-                event = self._cancels.get(task_id)
+                event = self._in_hand.get(task_id)
             if event is not None:
                 event.set()
             shutil.rmtree(folder_of(self._config.data, task_id), ignore_errors=True)
 
-    def _carry_out(self, task_id: str) -> None:
+    def _carry_out(self, task_id: str, event: threading.Event) -> None:
         if self._closing.is_set():
             return
-        event = threading.Event()
-        with self._lock:
-            self._cancels[task_id] = event
         try:
             begun = self._store.begin(task_id)
             if begun is not None:
@@ -105,11 +110,11 @@ class Runner:
                     self.settle(self._store.end(task_id, ending))
                 self._drop_orphan(task_id)
         except Exception:
-            # The store failed, or a defect of ours: the task stays open, for the next start.
+            # The store failed, or a defect of ours: the task stays open, for the next sweep.
             _logger.exception("task %s could not be ended", task_id)
         finally:
             with self._lock:
-                self._cancels.pop(task_id, None)
+                self._in_hand.pop(task_id, None)
 
     def _ending(
         self, task: Task, inputs: tuple[Task, ...], event: threading.Event
@@ -161,13 +166,19 @@ class Runner:
             shutil.rmtree(folder_of(self._config.data, task_id), ignore_errors=True)
 
     def _sweep(self) -> None:
-        """Forgets what has outlived its time."""
+        """Forgets what has outlived its time, and takes up what nobody works on."""
         while not self._closing.wait(_SWEEP_SECONDS):
             try:
                 self.forget(self._store.expire(time.time() - self._config.lifetime_seconds))
+                self.settle(self._recovered())
             except Exception:
                 # The database may be away for a while; the next round does it.
-                _logger.exception("ended tasks could not be removed")
+                _logger.exception("the sweep failed")
+
+    def _recovered(self) -> Changes:
+        return self._store.recover(
+            most_attempts=_MOST_ATTEMPTS, is_known=lambda task_id: task_id in self._in_hand
+        )
 
 
 def folder_of(data: Path, task_id: str) -> Path:

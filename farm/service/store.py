@@ -1,7 +1,7 @@
 """Jobs and tasks: how they are added, taken, ended and forgotten, each step one transaction."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
@@ -128,28 +128,34 @@ class TaskStore:
             end_task(connection, task_id, ending, changes)
         return changes
 
-    def recover(self, *, most_attempts: int) -> Changes:
-        """Lets what ran when the service died begin anew, or fail if that happened too often.
+    def recover(
+        self, *, most_attempts: int, is_known: Callable[[str], bool] = lambda task_id: False
+    ) -> Changes:
+        """Lets what nobody works on begin anew, or fail where that happened too often.
 
-        The ready tasks are all that may begin now. To be called once, before any other step.
+        `is_known` tells which tasks somebody in this process has in hand, which it must do from
+        before `begin` until behind `end`. The ready tasks are all others that may begin now.
         """
         changes = Changes()
+        running = select(tasks.c.id, tasks.c.attempts).where(tasks.c.status == Status.PROCESSING)
+        waits = (tasks.c.status == Status.WAITING) & ~tasks.c.is_held
+        waiting = select(tasks.c.id).where(waits).order_by(tasks.c.created_at)
         with self._database.write() as connection:
-            died = select(tasks.c.id, tasks.c.attempts).where(tasks.c.status == Status.PROCESSING)
-            for task_id, attempts in connection.execute(died).all():
+            found = connection.execute(running).all()
+            for task_id, attempts in [each for each in found if not is_known(each.id)]:
                 if attempts >= most_attempts:
                     words = f"The service ended {attempts} times while this task ran."
                     end_task(connection, task_id, Ending("INTERRUPTED", words), changes)
-            connection.execute(
-                update(tasks)
-                .where(tasks.c.status == Status.PROCESSING)
-                .values(status=Status.WAITING, percent=0)
-            )
-            waits = (tasks.c.status == Status.WAITING) & ~tasks.c.is_held
-            waiting = select(tasks.c.id).where(waits).order_by(tasks.c.created_at)
+                    continue
+                connection.execute(
+                    update(tasks)
+                    .where(tasks.c.id == task_id, tasks.c.status == Status.PROCESSING)
+                    .values(status=Status.WAITING, percent=0)
+                )
             changes.ready.clear()
             for task_id in connection.scalars(waiting).all():
-                look(connection, task_id, changes)
+                if not is_known(task_id):
+                    look(connection, task_id, changes)
         return changes
 
     def delete_job(self, job_id: str) -> list[str]:
