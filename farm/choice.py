@@ -16,7 +16,7 @@ from farm.errors import (
 )
 from farm.media import MediaFormat
 from farm.settings import Limits
-from farm.spec import Entry
+from farm.spec import Entry, PictureSpec
 
 _T = TypeVar("_T")
 
@@ -30,10 +30,11 @@ class Choice:
 
 
 def choices(entry: Entry) -> dict[Choice, list[int]]:
-    """The entry's outputs, counted from 0, by what they say of the engine."""
+    """The entry's outputs of pictures, counted from 0, by what they say of the engine."""
     found: dict[Choice, list[int]] = {}
     for output, spec in enumerate(entry.outputs):
-        found.setdefault(Choice(spec.engine, spec.engine_version), []).append(output)
+        if isinstance(spec, PictureSpec):
+            found.setdefault(Choice(spec.engine, spec.engine_version), []).append(output)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from farm.spec import ImageFormat, Subsampling, ThumbnailSpec
+from farm.spec import ImageFormat, PictureSpec, Subsampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Encoding:
     compression: int | None = None
 
     @classmethod
-    def of(cls, spec: ThumbnailSpec) -> "Encoding":
+    def of(cls, spec: PictureSpec) -> "Encoding":
         """The encoding that an output asks for."""
         return cls(
             format=spec.format,

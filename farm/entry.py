@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -11,18 +11,21 @@ from farm import storage
 from farm.dialects.native import parse_row
 from farm.errors import FarmError, InternalError
 from farm.isolation import Lane, LanePool, Made, made_of, request_of
-from farm.plan import fingerprint, make_plans
+from farm.plan import Naming, fingerprint, make_plans
 from farm.record import Artifact, Record, Status
 from farm.row import Row
 from farm.settings import GPU_ENGINES
-from farm.spec import Entry, ImageFormat, Job
+from farm.spec import Entry, Job
+from farm.template import file_format
 
 MESSAGE_CHARACTERS = 500
 
 _CONTENT_TYPES = {
-    ImageFormat.JPG: "image/jpeg",
-    ImageFormat.PNG: "image/png",
-    ImageFormat.WEBP: "image/webp",
+    "jpg": "image/jpeg",
+    "png": "image/png",
+    "webp": "image/webp",
+    "vtt": "text/vtt",
+    "mp4": "video/mp4",
 }
 
 
@@ -69,9 +72,10 @@ class EntryWork:
     def _make(self, entry: Entry, row: int, name: str, is_alone: bool) -> dict[str, Any]:
         """What a record tells of an entry that was made."""
         limits = self.job.settings.limits
-        plans = make_plans(entry, row, None, limits=limits)
+        # Refuses what can be refused before anything is read.
+        make_plans(entry, row, None, limits=limits)
         # The worker's own: a lane that a hostile file took over may lie about anything.
-        keys = {(plan.output, shot.index): shot.key for plan in plans for shot in plan.shots}
+        naming = Naming(entry, row, limits)
         began = time.perf_counter()
         with storage.open_source(entry.source, expected_size=entry.size, limits=limits) as source:
             fetched = time.perf_counter()
@@ -89,12 +93,12 @@ class EntryWork:
                     read_at=source.read_at,
                     timeout_seconds=entry.timeout_seconds,
                 )
-                made = made_of(reply, keys)
+                made = made_of(reply, naming)
             answered = time.perf_counter()
             # Of a local file only the lane knows.
             bytes_read = source.bytes_read if source.requests else made.bytes_read
             requests = source.requests
-        artifacts = _store(entry, keys, made, reply.payload)
+        artifacts = _store(naming, made, reply.payload)
         own_timings = {
             "fetch": (fetched - began) * 1e3,
             "store": (time.perf_counter() - answered) * 1e3,
@@ -141,19 +145,18 @@ def _failed(facts: dict[str, Any], error: FarmError) -> Record:
     )
 
 
-def _store(
-    entry: Entry, keys: Mapping[tuple[int, int], str], made: Made, payload: bytes
-) -> tuple[Artifact, ...]:
-    """Stores the pictures and says where they are."""
+def _store(naming: Naming, made: Made, payload: bytes) -> tuple[Artifact, ...]:
+    """Stores the files and says where they are."""
+    entry = naming.entry
     stored = []
     offset = 0
     for picture in made.thumbnails:
         data = payload[offset : offset + picture.size_bytes]
         offset += len(data)
         sha256 = hashlib.sha256(data).hexdigest()
-        image_format = entry.outputs[picture.output].format
-        uri = storage.join(entry.destination, keys[picture.output, picture.index])
-        storage.put(uri, data, content_type=_CONTENT_TYPES[image_format], sha256=sha256)
+        made_format = file_format(entry.outputs[picture.output], picture.index)
+        uri = storage.join(entry.destination, naming.key(picture.output, picture.index))
+        storage.put(uri, data, content_type=_CONTENT_TYPES[made_format], sha256=sha256)
         stored.append(
             Artifact(
                 uri=storage.redact(uri),
@@ -163,7 +166,7 @@ def _store(
                 sha256=sha256,
                 width=picture.width,
                 height=picture.height,
-                format=image_format.value,
+                format=made_format,
                 pts_seconds=picture.pts_seconds,
             )
         )

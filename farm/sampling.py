@@ -1,15 +1,22 @@
 """Which moments of a source are wanted: positions and counts become targets, without any pixel."""
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from farm.media import MediaInfo, MediaKind
 from farm.position import Position, PositionUnit, parse_position
-from farm.spec import DEFAULT_POSITION, Accuracy, ThumbnailSpec
+from farm.spec import DEFAULT_POSITION, Accuracy, PictureSpec, StoryboardSpec, ThumbnailSpec
 
 DURATION_UNKNOWN = "duration_unknown"
 POSITION_PAST_END = "position_past_end"
 POSITION_BEFORE_START = "position_before_start"
 
+ALWAYS_SECONDS = 86_400.0
+"""The end of a cue that holds at all times: no video that players show is longer."""
+
+# WebVTT counts in milliseconds: what is nearer to the end than half of one has no cue.
+_INSTANT_SECONDS = 0.0005
 _DEFAULT_POSITION = Position(**parse_position(DEFAULT_POSITION))
 
 
@@ -26,6 +33,13 @@ class Target:
     accuracy: Accuracy
     frame: int | None = None
     max_drift_seconds: float | None = None
+
+
+class Span(NamedTuple):
+    """A half-open stretch of a video, in seconds after its first frame is shown."""
+
+    start_seconds: float
+    end_seconds: float
 
 
 def make_targets(
@@ -55,7 +69,42 @@ def make_targets(
     return tuple(_target(spec, info.start_seconds + offset) for offset in offsets), ()
 
 
-def _target(spec: ThumbnailSpec, seconds: float) -> Target:
+def count_moments(spec: ThumbnailSpec | StoryboardSpec, info: MediaInfo) -> int:
+    """How many pictures an output has of a source, at least one."""
+    duration = 0.0 if info.kind is MediaKind.IMAGE else _duration(info)
+    if not duration:
+        return 1
+    if isinstance(spec, ThumbnailSpec) or spec.interval is None:
+        return spec.count or 1
+    return max(1, math.ceil((duration - _INSTANT_SECONDS) / spec.interval))
+
+
+def make_spans(
+    spec: StoryboardSpec, info: MediaInfo
+) -> tuple[tuple[Target, ...], tuple[Span, ...], tuple[str, ...]]:
+    """The moments of a storyboard, the stretch that each stands for, and warnings.
+
+    Stretches begin at 0, follow each other without gaps and end with the video. An `interval` gives
+    the first moment of each stretch, a `count` the middle one. A still, and a video of unknown
+    length, which warns, has one picture that stands for all times.
+    """
+    if info.kind is MediaKind.IMAGE:
+        return (Target(0.0, spec.accuracy),), (Span(0.0, ALWAYS_SECONDS),), ()
+    duration, count = _duration(info), count_moments(spec, info)
+    if not duration:
+        target = _target(spec, info.start_seconds)
+        return (target,), (Span(0.0, ALWAYS_SECONDS),), (DURATION_UNKNOWN,)
+    if spec.interval is None:
+        edges = [i * duration / count for i in range(count)]
+        offsets = [(i + 0.5) / count * duration for i in range(count)]
+    else:
+        edges = offsets = [i * spec.interval for i in range(count)]
+    targets = tuple(_target(spec, info.start_seconds + offset) for offset in offsets)
+    spans = tuple(Span(*ends) for ends in zip(edges, [*edges[1:], duration], strict=True))
+    return targets, spans, ()
+
+
+def _target(spec: PictureSpec, seconds: float) -> Target:
     return Target(seconds, spec.accuracy, max_drift_seconds=spec.max_drift)
 
 

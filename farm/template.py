@@ -1,9 +1,9 @@
-"""Names of made pictures: filename templates and default names, safe on every store.
+"""Names of made files: filename templates and default names, safe on every store.
 
-A template is the whole key of a picture, relative to the destination. `{id}` and `{tag}` are the
+A template is the whole key of a file, relative to the destination. `{id}` and `{tag}` are the
 entry's, `{row}` is its number in the manifest, `{stem}` the source's name without extension,
 `{path}` its path without scheme, `{width}` and `{height}` are the asked sides, `{ext}` is the
-format, `{output}` and `{index}` number the entry's outputs and an output's pictures from 1, and
+format, `{output}` and `{index}` number the entry's outputs and an output's files from 1, and
 `{fanout}` spreads ids over 4,096 folders. `%d` and `%03d` are `{index}`; `%%` is a percent sign.
 """
 
@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from farm.errors import InvalidEntryError
 from farm.geometry import Fit
-from farm.spec import Entry, ThumbnailSpec
+from farm.spec import Entry, OutputSpec, SizedSpec, StoryboardSpec, ThumbnailSpec
 
 _T = TypeVar("_T")
 
@@ -39,6 +39,13 @@ _RESERVED = re.compile(f"^{_DEVICE}", re.IGNORECASE)
 # What most names are, seen at once instead of character by character.
 _PLAIN = re.compile(rf"(?!{_DEVICE})[a-z0-9_.~-]*[a-z0-9_~-]", re.IGNORECASE | re.ASCII)
 _UNSAFE = '<>:"|?*\\/'
+# A number in a template and what sets it off, or a percent sign, which is none.
+_NUMBER = re.compile(r"%%|[-_.~ ]?(?:%(?:d|0[1-9]d)|\{index\})")
+_EXTENSION = re.compile(r"\.(?:\{ext\}|[^.{}%]*)$")
+
+VTT = "vtt"
+VTT_INDEX = 0
+"""The index of a storyboard's WebVTT file among its files; pictures count from 1."""
 
 
 def default_id(source: str, own_outputs: str | None = None) -> str:
@@ -68,6 +75,21 @@ def check_template(template: str, *, several: bool) -> None:
         )
 
 
+def templates(spec: SizedSpec) -> dict[str, str]:
+    """The filename templates that an output names, by their fields."""
+    fields = {"filename": spec.filename, "vtt": getattr(spec, "vtt", None)}
+    return {name: template for name, template in fields.items() if template is not None}
+
+
+def file_format(spec: OutputSpec, index: int) -> str:
+    """The format of an output's file `index`, which is also its extension."""
+    return VTT if _is_vtt(spec, index) else str(spec.format)
+
+
+def _is_vtt(spec: SizedSpec, index: int) -> bool:
+    return index == VTT_INDEX and isinstance(spec, StoryboardSpec)
+
+
 @lru_cache(maxsize=1024)
 def placeholders(template: str) -> frozenset[str]:
     """The names used in a template, `index` for %d too; raises ValueError where it is malformed."""
@@ -94,36 +116,62 @@ def placeholders(template: str) -> frozenset[str]:
 
 
 def make_key(entry: Entry, *, row: int, output: int, index: int) -> str:
-    """The key, relative to the destination, of picture `index` (from 1) of an output (from 0).
+    """The key, relative to the destination, of file `index` (from 1) of an output (from 0).
 
-    Raises InvalidEntryError where the output's template does not serve it.
+    Index 0 is a storyboard's WebVTT file. Raises InvalidEntryError where the output's template does
+    not serve it.
     """
     spec = entry.outputs[output]
-    # No folder for each entry: making one costs a file system more than storing a picture does.
-    template = spec.filename or f"{{fanout}}/{{id}}~{_default_name(spec)}"
+    field = f"outputs[{output}].{VTT if _is_vtt(spec, index) else 'filename'}"
+    template, is_default = _template(spec, index)
     try:
-        names = placeholders(template)
+        _check_number(spec, template, index, is_numbered="index" in placeholders(template))
     except ValueError as error:
-        raise InvalidEntryError(f"outputs[{output}].filename: {error}") from None
-    if (spec.count or 1) > 1 and "index" not in names:
-        raise InvalidEntryError(
-            f"outputs[{output}].filename: expected %d or {{index}} in {template!r}, because "
-            f"count is {spec.count}"
-        )
+        raise InvalidEntryError(f"{field}: {error}") from None
 
     def value(match: re.Match[str]) -> str:
         if match[2] == "%":
             return "%"
         if match[2] is not None:
             return f"%{match[2]}" % index
-        if match[1] == "id" and spec.filename is None:
+        if match[1] == "id" and is_default:
             return _before_tilde(entry_id(entry))
         return _value(match[1], entry, row=row, output=output, index=index)
 
-    return _safe_key(_TOKEN.sub(value, template), f"outputs[{output}].filename")
+    return _safe_key(_TOKEN.sub(value, template), field)
 
 
-def _default_name(spec: ThumbnailSpec) -> str:
+def _check_number(spec: SizedSpec, template: str, index: int, *, is_numbered: bool) -> None:
+    """Raises ValueError where a template has no number but must, or the other way round."""
+    if _is_vtt(spec, index):
+        if is_numbered:
+            raise ValueError(f"expected no %d or {{index}} in {template!r}")
+    elif isinstance(spec, ThumbnailSpec) and (spec.count or 1) > 1 and not is_numbered:
+        raise ValueError(f"expected %d or {{index}} in {template!r}, because count is {spec.count}")
+    elif isinstance(spec, StoryboardSpec) and index > 1 and not is_numbered:
+        raise ValueError(f"expected %d or {{index}} in {template!r}, as it names several files")
+
+
+def _template(spec: SizedSpec, index: int) -> tuple[str, bool]:
+    """The template of an output's file, and whether it is a default one."""
+    # No folder for each entry: making one costs a file system more than storing a picture does.
+    default = f"{{fanout}}/{{id}}~{_default_name(spec)}"
+    template = spec.filename or default
+    if not _is_vtt(spec, index):
+        return template, spec.filename is None
+    given: str | None = getattr(spec, "vtt", None)
+    return given or _beside(template), given is None and spec.filename is None
+
+
+def _beside(template: str) -> str:
+    """The template of the WebVTT file beside pictures: theirs without number and extension."""
+    plain = _NUMBER.sub(lambda match: "%%" if match[0] == "%%" else "", template)
+    *folders, name = plain.split("/")
+    name = _EXTENSION.sub("", name) or "storyboard"
+    return "/".join([*filter(None, folders), f"{name}.{VTT}"])
+
+
+def _default_name(spec: SizedSpec) -> str:
     match spec.width, spec.height:
         case None, None:
             label = ""
@@ -134,7 +182,8 @@ def _default_name(spec: ThumbnailSpec) -> str:
         case width, height:
             label = f"-{width}x{height}"
     fit = "" if spec.fit is Fit.MAX else f"-{spec.fit.value}"
-    number = "-%04d" if (spec.count or 1) > 1 else ""
+    number = "-%04d" if isinstance(spec, ThumbnailSpec) and (spec.count or 1) > 1 else ""
+    number = "-storyboard-%04d" if isinstance(spec, StoryboardSpec) else number
     return f"{{stem}}{label}{fit}{number}.{{ext}}"
 
 
@@ -150,7 +199,7 @@ def _value(name: str, entry: Entry, *, row: int, output: int, index: int) -> str
         case "path":
             return _path(entry.source)
         case "ext":
-            return spec.format.value
+            return file_format(spec, index)
         case "width" | "height":
             return str(_required(getattr(spec, name), name, output))
         case "tag":

@@ -139,7 +139,7 @@ def test_outputs_equal_to_the_defaults_keep_the_id():
         ),
         (
             {"source": "/a", "outputs": [{}, {"colour": 1}]},
-            r"outputs\[1\].colour: unknown; allowed: width, .*, timeout$",
+            r"outputs\[1\].colour: unknown; allowed: width, .*, previews",
         ),
         ({"source": "/a", "outputs": [{}], "width": 5}, "outputs or width; received both"),
         ({"source": "/a", "filename": "%s.jpg"}, r"outputs\[0\].filename: unexpected '%s'"),

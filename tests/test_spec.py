@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from farm.position import Position, PositionUnit
-from farm.spec import Accuracy, Entry, ThumbnailSpec, explain
+from farm.spec import Accuracy, ClipSpec, Entry, StoryboardSpec, ThumbnailSpec, explain
 
 SECONDS, FRACTION, FRAME = PositionUnit.SECONDS, PositionUnit.FRACTION, PositionUnit.FRAME
 
@@ -124,3 +124,52 @@ def test_a_drift_is_for_keyframes_only() -> None:
     with pytest.raises(ValidationError) as caught:
         ThumbnailSpec(max_drift=0.5, accuracy=Accuracy.EXACT)
     assert "keyframe" in explain(caught.value)
+
+
+def outputs_of(*outputs: Any) -> Any:
+    return Entry(source="/a", destination="/b", outputs=outputs).outputs
+
+
+def test_outputs_are_told_apart_by_their_kind() -> None:
+    made = outputs_of({}, {"kind": "storyboard", "interval": 2}, {"kind": "clip", "start": "10%"})
+    assert [type(each) for each in made] == [ThumbnailSpec, StoryboardSpec, ClipSpec]
+    dumped = Entry(source="/a", destination="/b", outputs=made).model_dump(mode="json")
+    assert Entry.model_validate(dumped).outputs == made
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"interval": 1, "count": 2}, "expected interval or count, received both"),
+        ({}, "expected interval or count, received none of them"),
+        ({"interval": 0}, "interval: expected more than 0"),
+        ({"count": 2, "columns": 3}, "columns: only with sheets true"),
+        ({"count": 2, "sheet_pixels": 99}, "sheet_pixels: only with sheets true"),
+        ({"count": 2, "webvtt": False, "vtt": "a.vtt"}, "vtt: only with webvtt true"),
+        ({"count": 2, "sheets": "perhaps"}, "sheets: expected true or false"),
+        ({"count": 2, "fit": "crop"}, "expected width and height"),
+        ({"count": 2, "compression": 3}, "compression: only with format png"),
+    ],
+)
+def test_storyboards_say_what_is_wrong(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        outputs_of({"kind": "storyboard"} | fields)
+    assert explain(caught.value).startswith("outputs[0]")
+    assert said in explain(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ({"kind": "film"}, "outputs[1].kind: expected 'thumbnail' or 'storyboard' or 'clip', "),
+        ({"kind": "clip", "count": 3}, "outputs[1].count: unknown; allowed: width, height, fit,"),
+        ({"kind": "clip", "framerate": 0}, "outputs[1].framerate: expected more than 0"),
+        ({"kind": "clip", "format": "webm"}, "outputs[1].format: expected 'mp4', received 'webm'"),
+        ({"interval": 3}, "outputs[1].interval: unknown; allowed: width"),
+        (7, "outputs[1]: expected keys and values, received 7"),
+    ],
+)
+def test_faults_name_the_place_and_the_fields_of_its_kind(output: Any, said: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        outputs_of({}, output)
+    assert explain(caught.value).startswith(said)

@@ -11,8 +11,8 @@ from farm import engines, storage
 from farm.cli.output_text import parse_output
 from farm.errors import InvalidJobError
 from farm.settings import Settings
-from farm.spec import Job, ThumbnailSpec, explain
-from farm.template import check_template
+from farm.spec import Job, OutputSpec, PictureSpec, explain
+from farm.template import check_template, templates
 
 if TYPE_CHECKING:
     import yaml
@@ -69,11 +69,12 @@ def check_work(job: Job) -> None:
         )
 
 
-def check_engine(spec: ThumbnailSpec) -> None:
+def check_engine(spec: OutputSpec) -> None:
     """Raises ValueError for an engine that is none."""
-    if spec.engine is not None and spec.engine not in engines.names():
+    engine = spec.engine if isinstance(spec, PictureSpec) else None
+    if engine is not None and engine not in engines.names():
         raise ValueError(
-            f"engine: expected one of {', '.join(engines.names())}; received {spec.engine!r}"
+            f"engine: expected one of {', '.join(engines.names())}; received {engine!r}"
         )
 
 
@@ -169,7 +170,7 @@ def _check_outputs(job: Job) -> None:
     for index, spec in enumerate(job.outputs):
         try:
             check_engine(spec)
-            if spec.filename is not None:
-                check_template(spec.filename, several=True)
+            for template in templates(spec).values():
+                check_template(template, several=True)
         except ValueError as error:
             raise InvalidJobError(f"outputs[{index}]: {error}") from None

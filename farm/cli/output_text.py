@@ -9,29 +9,28 @@ from typing import Any
 from pydantic import ValidationError
 
 from farm.errors import InvalidJobError
-from farm.spec import ThumbnailSpec, explain
+from farm.spec import INTEGER_FIELDS, OUTPUT_MODELS, OutputSpec, ThumbnailSpec, explain, output_of
 
 _SIZE = re.compile(r"(\d*)x(\d*)")
 _INTEGER = re.compile(r"-?\d+")
-_INTEGERS = ("width", "height", "quality", "count", "method", "compression")
 _EXAMPLE = "320x180, 320x, x180 or 320x180,fit=crop,format=webp,position=15%"
 
 
-def parse_output(text: str) -> ThumbnailSpec:
+def parse_output(text: str) -> OutputSpec:
     """The output that `SIZE[,KEY=VALUE]...`, `KEY=VALUE[,...]` or a JSON object stands for.
 
     Raises InvalidJobError with the text, what is expected and what was received.
     """
     try:
         fields = _json(text) if text.lstrip().startswith("{") else _fields(text)
-        return ThumbnailSpec.model_validate(fields)
+        return output_of(fields)
     except ValidationError as error:
         raise InvalidJobError(f"output {text!r}: {explain(error)}") from None
     except ValueError as error:
         raise InvalidJobError(f"output {text!r}: {error}") from None
 
 
-def output_text(spec: ThumbnailSpec) -> str:
+def output_text(spec: OutputSpec) -> str:
     """The shortest text that `parse_output` reads as this output."""
     fields = spec.model_dump(mode="json", exclude_defaults=True)
     if any("," in str(value) for value in fields.values()):
@@ -39,7 +38,7 @@ def output_text(spec: ThumbnailSpec) -> str:
     sides = [str(fields.pop(side, "")) for side in ("width", "height")]
     words = ["x".join(sides)] if any(sides) else []
     words += [f"{name}={value}" for name, value in fields.items()]
-    return ",".join(words) or f"format={spec.format.value}"
+    return ",".join(words) or f"format={spec.format}"
 
 
 def parse_size(text: str) -> dict[str, int]:
@@ -80,13 +79,14 @@ def parse_fields(text: str, known: Mapping[str, Any] = MappingProxyType({})) -> 
         name = name.strip()
         if not equals:
             raise ValueError(f"expected KEY=VALUE, as in {_EXAMPLE}; received {word!r}")
-        if name not in ThumbnailSpec.model_fields:
-            raise ValueError(f"{name}: unknown; allowed: {', '.join(ThumbnailSpec.model_fields)}")
         if name in fields:
             raise ValueError(f"{name}: expected once, received twice")
         fields[name] = _value(name, value)
+    allowed = OUTPUT_MODELS.get(str(fields.get("kind")), ThumbnailSpec).model_fields
+    if unknown := [name for name in fields if name not in allowed]:
+        raise ValueError(f"{unknown[0]}: unknown; allowed: {', '.join(allowed)}")
     return fields
 
 
 def _value(name: str, text: str) -> int | str:
-    return int(text) if name in _INTEGERS and _INTEGER.fullmatch(text.strip()) else text
+    return int(text) if name in INTEGER_FIELDS and _INTEGER.fullmatch(text.strip()) else text

@@ -35,7 +35,7 @@ def _schema(subject: Subject) -> dict[str, Any]:
 
     from farm.dialects.native import row_schema
     from farm.record import Record
-    from farm.spec import Entry, Job, ThumbnailSpec
+    from farm.spec import Entry, Job, OutputSpec
 
     match subject:
         case Subject.JOB:
@@ -45,6 +45,6 @@ def _schema(subject: Subject) -> dict[str, Any]:
         case Subject.ENTRY:
             return Entry.model_json_schema()
         case Subject.OUTPUT:
-            return ThumbnailSpec.model_json_schema()
+            return TypeAdapter(OutputSpec).json_schema()
         case Subject.RECORD:
             return TypeAdapter(Record).json_schema()

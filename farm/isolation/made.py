@@ -48,7 +48,7 @@ class Made(_Facts):
 
 
 def made_of(reply: "Reply", wanted: Container[tuple[int, int]]) -> Made:
-    """The facts of a reply that has none but `wanted` pictures, by output and index, each once.
+    """The facts of a reply that has none but `wanted` files, by output and index, each once.
 
     Raises LaneCrashError where it cannot be true.
     """
@@ -62,7 +62,7 @@ def made_of(reply: "Reply", wanted: Container[tuple[int, int]]) -> Made:
         name = (picture.output, picture.index)
         if name in seen or name not in wanted:
             raise LaneCrashError(
-                f"the decoder's process made picture {name[1]} of output {name[0]} unasked"
+                f"the decoder's process made file {name[1]} of output {name[0]} unasked"
             )
         seen.add(name)
     if sum(picture.size_bytes for picture in made.thumbnails) != len(reply.payload):

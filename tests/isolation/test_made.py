@@ -35,8 +35,8 @@ def test_a_video_that_gives_fewer_pictures_than_asked_for_is_fine():
 @pytest.mark.parametrize(
     ("pictures", "payload", "message"),
     [
-        ([PICTURE | {"index": 3}], b"png", "picture 3 of output 0 unasked"),
-        ([PICTURE, PICTURE], b"pngpng", "picture 1 of output 0 unasked"),
+        ([PICTURE | {"index": 3}], b"png", "file 3 of output 0 unasked"),
+        ([PICTURE, PICTURE], b"pngpng", "file 1 of output 0 unasked"),
         ([PICTURE], b"pn", "impossible answer: size_bytes"),
         ([PICTURE | {"width": -1}], b"png", r"impossible answer: thumbnails\.0\.width"),
         ([PICTURE | {"size_bytes": True}], b"png", r"thumbnails\.0\.size_bytes"),
