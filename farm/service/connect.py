@@ -4,6 +4,7 @@ A name is looked up once, its addresses are checked, and one of these is connect
 redirect nor a name that changes its address between check and connection gets around the policy.
 """
 
+import logging
 import socket
 import ssl
 import time
@@ -16,7 +17,8 @@ import httpcore
 import httpx
 
 from farm.service.policy import AddressPolicy
-from farm.service.transfer import Watch
+from farm.service.transfer import Stopwatch
+from farm.storage.redaction import redact
 
 Resolve = Callable[[str, int], list[str]]
 """The addresses of a host, best one first; raises OSError."""
@@ -24,6 +26,21 @@ Resolve = Callable[[str, int], list[str]]
 SILENCE_SECONDS = 30.0
 _SLICE_SECONDS = 0.5
 _MOST_ADDRESSES = 4
+
+
+class _Redacting(logging.Filter):
+    """Hides what is secret in the URLs that httpx logs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                redact(str(each)) if isinstance(each, httpx.URL) else each for each in record.args
+            )
+        return True
+
+
+logging.getLogger("httpx").addFilter(_Redacting())
+logging.getLogger("httpcore").setLevel(logging.INFO)  # below it, headers are logged as they are
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -36,7 +53,7 @@ class GuardedBackend(httpcore.NetworkBackend):
     """Connects to admitted addresses; what it opens ends when its watch does."""
 
     def __init__(
-        self, policy: AddressPolicy, *, watch: Watch | None = None, resolve: Resolve = resolve
+        self, policy: AddressPolicy, *, watch: Stopwatch | None = None, resolve: Resolve = resolve
     ) -> None:
         self._policy = policy
         self._watch = watch
@@ -86,7 +103,7 @@ class _WatchedStream(httpcore.NetworkStream):
     A server that sends a byte at a time never times out, not even in its headers.
     """
 
-    def __init__(self, stream: httpcore.NetworkStream, watch: Watch) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, watch: Stopwatch) -> None:
         self._stream = stream
         self._watch = watch
 
@@ -170,7 +187,7 @@ class _Body(httpx.SyncByteStream):
 def web_client(
     policy: AddressPolicy,
     *,
-    watch: Watch | None = None,
+    watch: Stopwatch | None = None,
     connect_seconds: float = 10.0,
     resolve: Resolve = resolve,
 ) -> httpx.Client:
