@@ -150,24 +150,24 @@ def _store(naming: Naming, made: Made, payload: bytes) -> tuple[Artifact, ...]:
     entry = naming.entry
     stored = []
     offset = 0
-    for picture in made.thumbnails:
-        data = payload[offset : offset + picture.size_bytes]
+    for file in made.files:
+        data = payload[offset : offset + file.size_bytes]
         offset += len(data)
         sha256 = hashlib.sha256(data).hexdigest()
-        made_format = file_format(entry.outputs[picture.output], picture.index)
-        uri = storage.join(entry.destination, naming.key(picture.output, picture.index))
+        made_format = file_format(entry.outputs[file.output], file.index)
+        uri = storage.join(entry.destination, naming.key(file.output, file.index))
         storage.put(uri, data, content_type=_CONTENT_TYPES[made_format], sha256=sha256)
         stored.append(
             Artifact(
                 uri=storage.redact(uri),
-                output=picture.output,
-                index=picture.index,
-                size_bytes=picture.size_bytes,
+                output=file.output,
+                index=file.index,
+                size_bytes=file.size_bytes,
                 sha256=sha256,
-                width=picture.width,
-                height=picture.height,
+                width=file.width,
+                height=file.height,
                 format=made_format,
-                pts_seconds=picture.pts_seconds,
+                pts_seconds=file.pts_seconds,
             )
         )
     return tuple(stored)

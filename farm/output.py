@@ -143,6 +143,14 @@ class PictureSpec(SizedSpec):
             raise ValueError("expected engine with engine_version")
         return self
 
+    @property
+    def background_rgb(self) -> tuple[int, int, int] | None:
+        """The values of the background's colour, 0 to 255."""
+        if self.background is None:
+            return None
+        red, green, blue = bytes.fromhex(self.background.removeprefix("#"))
+        return red, green, blue
+
 
 class ThumbnailSpec(PictureSpec):
     """Thumbnails: which moments, which size and which format."""

@@ -1,4 +1,4 @@
-"""One entry inside a lane: from untrusted bytes to encoded thumbnails."""
+"""One entry inside a lane: from untrusted bytes to encoded files."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,8 +17,9 @@ from farm.engines import Decoder, Device, Engine, Source
 from farm.engines.frame import FrameBatch
 from farm.errors import EngineUnavailableError, NoFrameError
 from farm.media import MediaFormat, MediaInfo, MediaKind
-from farm.picture import finish, wish_for
-from farm.plan import Plan, Shot, make_plans, settle
+from farm.order import File, Means, order_of
+from farm.picture import wish_for
+from farm.plan import Naming, Plan, check_names, make_plans
 from farm.sampling import Target
 from farm.settings import Limits
 from farm.sniff import HEAD_BYTES, sniff
@@ -31,20 +32,6 @@ _Note = int | float | str
 
 
 @dataclass(frozen=True, slots=True)
-class Thumbnail:
-    """One finished picture: `output` counts from 0, `index` from 1; no pts for a still."""
-
-    output: int
-    index: int
-    key: str
-    data: bytes
-    width: int
-    height: int
-    format: str
-    pts_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Result:
     """What an entry gave, in order of output and index.
 
@@ -52,7 +39,7 @@ class Result:
     open, decode, resize and encode.
     """
 
-    thumbnails: tuple[Thumbnail, ...]
+    files: tuple[File, ...]
     info: MediaInfo
     engine: str
     engine_version: str
@@ -76,7 +63,7 @@ def warm_up() -> None:
 def make_thumbnails(
     entry: Entry, row: int, source: Source, *, limits: Limits, device: Device = "cpu"
 ) -> Result:
-    """Makes all pictures that an entry asks for; raises the first error of the tree that it meets.
+    """Makes all files that an entry asks for; raises the first error of the tree that it meets.
 
     Outputs with the same engine share one pass over the source. An engine that an output names must
     do it; otherwise the next one is tried where one is missing or does not know the format.
@@ -87,9 +74,10 @@ def make_thumbnails(
         for choice, outputs in choices(entry).items()
     ]
     parts = [part for part, _ in made]
-    thumbnails = [thumbnail for part in parts for thumbnail in part.thumbnails]
+    files = [file for part in parts for file in part.files]
+    check_names((file.output, file.key) for file in files)
     return Result(
-        thumbnails=tuple(sorted(thumbnails, key=lambda each: (each.output, each.index))),
+        files=tuple(sorted(files, key=lambda each: (each.output, each.index))),
         info=parts[0].info,
         engine=_joined(part.engine for part in parts),
         engine_version=_joined(part.engine_version for part in parts),
@@ -168,7 +156,13 @@ class _Work:
     def plans(self, outputs: Sequence[int], info: MediaInfo) -> list[Plan]:
         """The plans of some of the entry's outputs."""
         plans = make_plans(self.entry, self.row, info, limits=self.limits)
-        return [plans[output] for output in outputs]
+        return [plan for plan in plans if isinstance(plan, Plan) and plan.output in outputs]
+
+    @property
+    def means(self) -> Means:
+        """What the orders of the entry's outputs need."""
+        naming = Naming(self.entry, self.row, self.limits)
+        return Means(naming, self.timed, self.media_format.kind is MediaKind.IMAGE)
 
 
 def _joined(words: Iterable[str]) -> str:
@@ -179,7 +173,7 @@ def _joined(words: Iterable[str]) -> str:
 class _Part:
     """What one engine made."""
 
-    thumbnails: tuple[Thumbnail, ...]
+    files: tuple[File, ...]
     info: MediaInfo
     engine: str
     engine_version: str
@@ -192,49 +186,27 @@ def _make(work: _Work, outputs: Sequence[int], engine: Engine, decoder: Decoder)
     info = decoder.info
     plans = work.plans(outputs, info)
     targets = _targets(plans)
-    orders = [_Order.of(plan) for plan in plans]
-    thumbnails: list[Thumbnail] = []
+    orders = [order_of(plan, work.means) for plan in plans]
+    files: list[File] = []
     answered: set[int] = set()
     for batch in _timed(work, decoder.frames(targets, wish_for(plans, info.size))):
         moments = [[targets[index] for index in answers] for answers in batch.answers]
         answered.update(*batch.answers)
         for order in orders:
-            thumbnails += _shoot(work, order, batch, moments)
+            files += order.take(batch, moments)
     if missing := set(range(len(targets))) - answered:
         seconds = targets[min(missing)].seconds
         raise NoFrameError(f"{work.source.name}: engine {engine.name} has no frame at {seconds} s")
+    files += [file for order in orders for file in order.end()]
     warnings = (*info.warnings, *(word for plan in plans for word in plan.warnings))
     return _Part(
-        thumbnails=tuple(thumbnails),
+        files=tuple(files),
         info=info,
         engine=engine.name,
         engine_version=engine.version,
         warnings=(*warnings, *decoder.warnings),
         notes=decoder.notes,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """A plan with its shots by the moments that they wait for."""
-
-    plan: Plan
-    shots: dict[Target | None, list[Shot]]
-
-    @classmethod
-    def of(cls, plan: Plan) -> "_Order":
-        shots: dict[Target | None, list[Shot]] = {}
-        for shot in plan.shots:
-            shots.setdefault(shot.target, []).append(shot)
-        return cls(plan, shots)
-
-    def answered(self, moments: Sequence[Sequence[Target]]) -> dict[int, list[Shot]]:
-        """The shots that each picture of a batch is for, `moments` being the pictures' targets."""
-        found = [
-            [shot for target in targets for shot in self.shots.get(target, ())]
-            for targets in moments
-        ]
-        return {pick: shots for pick, shots in enumerate(found) if shots}
 
 
 def _targets(plans: Sequence[Plan]) -> list[Target]:
@@ -250,41 +222,3 @@ def _timed(work: _Work, batches: Iterator[FrameBatch]) -> Iterator[FrameBatch]:
         if batch is None:
             return
         yield batch
-
-
-def _shoot(
-    work: _Work, order: _Order, batch: FrameBatch, moments: Sequence[Sequence[Target]]
-) -> list[Thumbnail]:
-    """The thumbnails of one plan that a batch answers.
-
-    A picture that answers several shots is resized and encoded once.
-    """
-    plan, shots = order.plan, order.answered(moments)
-    if not shots:
-        return []
-    geometry = settle(
-        plan,
-        full_size=batch.full_size,
-        orientation=batch.orientation,
-        pixel_aspect=batch.pixel_aspect,
-        limits=work.limits,
-    )
-    with work.timed("resize"):
-        pictures = finish(batch, list(shots), geometry=geometry, spec=plan.spec)
-    with work.timed("encode"):
-        files = encoders.encode(pictures, Encoding.of(plan.spec))
-    is_still = work.media_format.kind is MediaKind.IMAGE
-    return [
-        Thumbnail(
-            output=plan.output,
-            index=shot.index,
-            key=shot.key,
-            data=data,
-            width=geometry.canvas.width,
-            height=geometry.canvas.height,
-            format=plan.spec.format.value,
-            pts_seconds=None if is_still else batch.pts_seconds[pick],
-        )
-        for (pick, found), data in zip(shots.items(), files, strict=True)
-        for shot in found
-    ]

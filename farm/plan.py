@@ -1,7 +1,7 @@
 """Plans: for every output of an entry its moments, keys and geometry, decided without any pixel."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -108,7 +108,7 @@ def make_plans(
                 f"outputs[{output}] ask for {total}"
             )
         plans.append(_plan(output, spec, info, naming))
-    _check_names(plans)
+    check_names((plan.output, key) for plan in plans for key in _keys(plan))
     return tuple(plans)
 
 
@@ -182,19 +182,21 @@ def _fit(
     return geometry
 
 
-def _check_names(plans: Sequence[Plan | ClipPlan]) -> None:
-    """Raises where two files would have one name, also on stores that ignore case."""
+def check_names(files: Iterable[tuple[int, str]]) -> None:
+    """Raises InvalidEntryError where two files, given by output and key, would have one name.
+
+    Also where only stores that ignore case would take them for one.
+    """
     seen: dict[str, tuple[int, str]] = {}
-    for plan in plans:
-        for key in _keys(plan):
-            name = key.casefold()
-            if name in seen:
-                other, twin = seen[name]
-                raise InvalidEntryError(
-                    f"outputs[{other}] and outputs[{plan.output}] have the same name: "
-                    f"{twin!r} and {key!r}; give one of them another filename"
-                )
-            seen[name] = (plan.output, key)
+    for output, key in files:
+        name = key.casefold()
+        if name in seen:
+            other, twin = seen[name]
+            raise InvalidEntryError(
+                f"outputs[{other}] and outputs[{output}] have the same name: "
+                f"{twin!r} and {key!r}; give one of them another filename"
+            )
+        seen[name] = (output, key)
 
 
 def _keys(plan: Plan | ClipPlan) -> list[str]:

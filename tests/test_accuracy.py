@@ -190,7 +190,7 @@ def thumbnailed(path: Path, truth: Truth, asked: list[int], **fields: Any) -> li
         made = make_thumbnails(entry, 1, source, limits=Limits())
     assert made.info.start_seconds == pytest.approx(truth.seconds(truth.first), abs=1e-9)
     assert made.fallback is None
-    return [truth.ticks(one.pts_seconds) for one in made.thumbnails]
+    return [truth.ticks(one.pts_seconds) for one in made.files]
 
 
 def decoded(path: Path, truth: Truth, asked: list[int], **fields: Any) -> list[tuple[int, bytes]]:

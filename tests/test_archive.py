@@ -76,13 +76,13 @@ def test_videos_show_the_moment_that_was_asked(samples: Path, name: Path) -> Non
     asked = (
         [start + (index + 0.5) / FRAMES * length for index in range(FRAMES)] if length else [start]
     )
-    exact = [one for one in made.thumbnails if one.output == 1]
+    exact = [one for one in made.files if one.output == 1]
     assert len(exact) == len(asked)
     for thumbnail, moment in zip(exact, asked, strict=True):
         frame = max((n for n, time in enumerate(times) if time <= moment + 1e-4), default=0)
         assert read_frame_number(picture(thumbnail.data)) == facts["first_number"] + frame
         assert thumbnail.pts_seconds == pytest.approx(times[frame], abs=0.002)
-    for thumbnail, moment in zip(made.thumbnails, asked, strict=False):
+    for thumbnail, moment in zip(made.files, asked, strict=False):
         shown = read_frame_number(picture(thumbnail.data)) - facts["first_number"]
         assert thumbnail.pts_seconds == pytest.approx(times[shown], abs=0.002)
         assert times[shown] <= max(moment, times[0]) + 1e-4
@@ -93,7 +93,7 @@ def test_colours_are_those_of_the_source(samples: Path, recipe: Any) -> None:
     """Against the planes of the same frame, turned into RGB here, by the tags of the recipe."""
     path = samples / "videos" / recipe.name
     made = thumbnails(path, EXACT)
-    thumbnail = made.thumbnails[FRAMES // 2 if len(made.thumbnails) > 1 else 0]
+    thumbnail = made.files[FRAMES // 2 if len(made.files) > 1 else 0]
     source = source_patches(path, thumbnail.pts_seconds or 0.0, recipe.coding)
     for name, found in read_patches(picture(thumbnail.data)).items():
         assert found == pytest.approx(source[name], abs=SOURCE_TOLERANCE), name
@@ -181,7 +181,7 @@ def test_wide_colours_look_as_they_were_drawn(samples: Path, recipe: Any) -> Non
     is_hdr = recipe.coding.transfer is not Transfer.SDR
     assert made.notes.get("tone_mapped") == (recipe.coding.transfer.value if is_hdr else None)
     assert made.warnings == ()
-    for thumbnail in made.thumbnails:
+    for thumbnail in made.files:
         for name, found in read_patches(picture(thumbnail.data)).items():
             assert found == pytest.approx(PATCHES[name], abs=recipe.tolerance), name
 
@@ -189,7 +189,7 @@ def test_wide_colours_look_as_they_were_drawn(samples: Path, recipe: Any) -> Non
 @pytest.mark.parametrize("sample", [sample for sample, _ in make_pictures()], ids=lambda _: _.path)
 def test_pictures_are_upright_and_true(samples: Path, sample: Any) -> None:
     made = thumbnails(samples / sample.path, ThumbnailSpec(width=320, height=320, format="png"))
-    (thumbnail,) = made.thumbnails
+    (thumbnail,) = made.files
     shown = Fraction(sample.shown_width, sample.shown_height)
     assert (made.info.shown_size) == (sample.shown_width, sample.shown_height)
     if max(sample.shown_width, sample.shown_height) <= 320:
@@ -209,7 +209,7 @@ def test_pictures_are_upright_and_true(samples: Path, sample: Any) -> None:
 @pytest.mark.parametrize("sample", [sample for sample, _ in make_broken()], ids=lambda _: _.path)
 def test_broken_files_fail_with_their_code(samples: Path, sample: Any) -> None:
     if not sample.error:
-        assert thumbnails(samples / sample.path, EXACT).thumbnails
+        assert thumbnails(samples / sample.path, EXACT).files
         return
     with pytest.raises(FarmError, match=re.escape(Path(sample.path).name)) as caught:
         thumbnails(samples / sample.path, EXACT)

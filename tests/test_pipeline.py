@@ -50,7 +50,7 @@ def test_pictures_are_encoded_as_the_output_says():
         {"width": 32, "format": "webp", "lossless": True},
         {"width": 32, "format": "png"},
     )
-    jpeg, webp, png = map(opened, made.thumbnails)
+    jpeg, webp, png = map(opened, made.files)
     assert "progressive" in jpeg.info
     assert [layer[1:3] for layer in jpeg.layer] == [(1, 1)] * 3
     assert webp.convert("RGB").tobytes() == png.tobytes()
@@ -128,7 +128,7 @@ def registry(monkeypatch):
 
 def test_default_thumbnail():
     result = make()
-    (thumbnail,) = result.thumbnails
+    (thumbnail,) = result.files
     assert thumbnail.key.endswith("/e~a.jpg")
     assert (thumbnail.width, thumbnail.height, thumbnail.format) == (320, 240, "jpg")
     assert (thumbnail.output, thumbnail.index) == (0, 1)
@@ -153,21 +153,21 @@ def test_default_thumbnail():
     ],
 )
 def test_every_fit_and_format(output, size):
-    (thumbnail,) = make(output).thumbnails
+    (thumbnail,) = make(output).files
     assert opened(thumbnail).size == (thumbnail.width, thumbnail.height) == size
 
 
 def test_thumbnails_come_in_order_of_output_and_index():
     result = make({"count": 3, "width": 32}, {"width": 16}, {"count": 2, "width": 64})
-    places = [(thumbnail.output, thumbnail.index) for thumbnail in result.thumbnails]
+    places = [(thumbnail.output, thumbnail.index) for thumbnail in result.files]
     assert places == [(0, 1), (0, 2), (0, 3), (1, 1), (2, 1), (2, 2)]
-    assert len({thumbnail.key for thumbnail in result.thumbnails}) == 6
+    assert len({thumbnail.key for thumbnail in result.files}) == 6
 
 
 def test_equal_bytes_every_time():
     outputs = ({"width": 99, "format": "webp"}, {"count": 2, "width": 50, "accuracy": "exact"})
     first, second = make(*outputs), make(*outputs)
-    assert [one.data for one in first.thumbnails] == [other.data for other in second.thumbnails]
+    assert [one.data for one in first.files] == [other.data for other in second.files]
 
 
 def test_timings_cover_every_step():
@@ -195,7 +195,7 @@ def test_at_least_is_open_where_the_probe_knows_no_size(registry):
 def test_one_picture_serves_several_moments(registry):
     batch = rgb((200, 10, 10), answers=((0, 1, 2),))
     registry(FakeEngine([batch]))
-    thumbnails = make({"count": 3}).thumbnails
+    thumbnails = make({"count": 3}).files
     assert [thumbnail.index for thumbnail in thumbnails] == [1, 2, 3]
     assert len({thumbnail.data for thumbnail in thumbnails}) == 1
 
@@ -205,7 +205,7 @@ def test_batches_in_any_order_reach_their_shots(registry):
     registry(FakeEngine([late, early]))
     pixels = [
         opened(thumbnail).getpixel((0, 0))
-        for thumbnail in make({"count": 2, "format": "png"}).thumbnails
+        for thumbnail in make({"count": 2, "format": "png"}).files
     ]
     assert pixels == [(255, 0, 0), (0, 0, 255)]
 
@@ -219,7 +219,7 @@ def test_an_unanswered_moment_is_an_error(registry):
 
 def test_the_frame_has_the_last_word_on_the_size(registry):
     registry(FakeEngine([rgb((0, 0, 0), size=(6, 6), orientation=6, pixel_aspect=2.0)]))
-    (thumbnail,) = make({}).thumbnails
+    (thumbnail,) = make({}).files
     assert (thumbnail.width, thumbnail.height) == (6, 12)
     assert opened(thumbnail).size == (6, 12)
 
@@ -229,7 +229,7 @@ def test_shrunk_planes_are_cut_where_the_full_picture_would_be(registry):
     batch.planes[0][:, :, 15:25] = 255
     registry(FakeEngine([batch]))
     output = {"width": 10, "height": 10, "fit": "crop", "format": "png"}
-    (thumbnail,) = make(output).thumbnails
+    (thumbnail,) = make(output).files
     assert opened(thumbnail).getextrema() == ((255, 255),) * 3
 
 
@@ -243,7 +243,7 @@ def test_yuv_planes_become_rgb(registry, bits):
     )
     tags = ColorTags(matrix=Matrix.BT709, full_range=False, bits=bits)
     registry(FakeEngine([FrameBatch(planes, tags, Size(8, 4), ((0,),), (0.0,))]))
-    (thumbnail,) = make({"width": 4, "format": "png"}).thumbnails
+    (thumbnail,) = make({"width": 4, "format": "png"}).files
     assert opened(thumbnail).size == (4, 2)
     red, green, blue = opened(thumbnail).getpixel((2, 1))
     assert red >= 253
@@ -251,7 +251,7 @@ def test_yuv_planes_become_rgb(registry, bits):
 
 
 def first_pixel(**output) -> tuple[int, ...]:
-    (thumbnail,) = make(output).thumbnails
+    (thumbnail,) = make(output).files
     return opened(thumbnail).getpixel((0, 0))
 
 
@@ -270,7 +270,7 @@ def test_padding(registry):
     registry(FakeEngine([rgb((200, 100, 50))]))
     assert first_pixel(**square) == (0, 0, 0)
     assert first_pixel(**square, background="#102030") == (16, 32, 48)
-    (thumbnail,) = make(square).thumbnails
+    (thumbnail,) = make(square).files
     assert opened(thumbnail).getpixel((4, 4)) == (200, 100, 50)
     registry(FakeEngine([rgb((200, 100, 50, 128))]))
     assert first_pixel(**square) == (0, 0, 0, 255)
@@ -279,7 +279,7 @@ def test_padding(registry):
 def test_a_still_has_no_pts(registry):
     still = MediaInfo(MediaKind.IMAGE, "png", "png", Size(8, 4))
     registry(FakeEngine([rgb((1, 2, 3))], info=still))
-    (thumbnail,) = make({"count": 5}, data=PNG).thumbnails
+    (thumbnail,) = make({"count": 5}, data=PNG).files
     assert thumbnail.pts_seconds is None
 
 
@@ -384,7 +384,7 @@ def test_outputs_with_different_engines(registry):
         {"engine": "two", "width": 4, "format": "png"},
         {"engine": "one", "width": 2, "format": "png"},
     )
-    assert [opened(made).getpixel((0, 0)) for made in result.thumbnails] == [
+    assert [opened(made).getpixel((0, 0)) for made in result.files] == [
         (0, 0, 255),
         (255, 0, 0),
     ]
@@ -417,7 +417,7 @@ def test_probe_and_pictures_agree():
     _, plans = probe(asked, 1, source(), limits=LIMITS)
     result = make_thumbnails(asked, 1, source(), limits=LIMITS)
     planned = [(s.key, p.geometry.canvas) for p in plans for s in p.shots]
-    assert planned == [(made.key, (made.width, made.height)) for made in result.thumbnails]
+    assert planned == [(made.key, (made.width, made.height)) for made in result.files]
 
 
 def test_warm_up_survives_missing_engines(registry):

@@ -235,7 +235,7 @@ def made(*pictures, payload=b"png", **fields):
     facts = [one | picture for picture in pictures or ({},)]
     header = {
         "op": "made",
-        "thumbnails": facts,
+        "files": facts,
         "engine": "synthetic",
         "engine_version": "1",
         "fallback": None,

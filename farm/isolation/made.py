@@ -23,8 +23,8 @@ class _Facts(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
 
-class Picture(_Facts):
-    """One encoded picture of the payload: which one it is, its size and its moment."""
+class MadeFile(_Facts):
+    """One file of the payload: which one it is, its size and its moment."""
 
     output: _Int32
     index: _Int32
@@ -35,9 +35,9 @@ class Picture(_Facts):
 
 
 class Made(_Facts):
-    """The facts of a lane's success; the pictures lie in the payload one after the other."""
+    """The facts of a lane's success; the files lie in the payload one after the other."""
 
-    thumbnails: list[Picture]
+    files: list[MadeFile]
     engine: _Text
     engine_version: _Text
     fallback: _Text | None
@@ -58,13 +58,13 @@ def made_of(reply: "Reply", wanted: Container[tuple[int, int]]) -> Made:
         place = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))
         raise LaneCrashError(f"the decoder's process gave an impossible answer: {place}") from None
     seen = set()
-    for picture in made.thumbnails:
-        name = (picture.output, picture.index)
+    for file in made.files:
+        name = (file.output, file.index)
         if name in seen or name not in wanted:
             raise LaneCrashError(
                 f"the decoder's process made file {name[1]} of output {name[0]} unasked"
             )
         seen.add(name)
-    if sum(picture.size_bytes for picture in made.thumbnails) != len(reply.payload):
+    if sum(file.size_bytes for file in made.files) != len(reply.payload):
         raise LaneCrashError("the decoder's process gave an impossible answer: size_bytes")
     return made

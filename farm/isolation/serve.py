@@ -98,11 +98,11 @@ def _work(
             "size_bytes": len(each.data),
             "pts_seconds": each.pts_seconds,
         }
-        for each in result.thumbnails
+        for each in result.files
     ]
     reply = {
         "op": "made",
-        "thumbnails": facts,
+        "files": facts,
         "engine": result.engine,
         "engine_version": result.engine_version,
         "fallback": result.fallback,
@@ -110,7 +110,7 @@ def _work(
         "notes": result.notes,
         "timings_ms": result.timings_ms,
     }
-    return reply, [thumbnail.data for thumbnail in result.thumbnails]
+    return reply, [file.data for file in result.files]
 
 
 def _open(sock: socket.socket, request: wire.Message) -> "_LocalFile | _BrokerFile":

@@ -256,7 +256,7 @@ def _thumbnail(data: bytes, engine_name: str) -> np.ndarray:
     entry = Entry(source="clip.mp4", id="clip", outputs=[output], destination="/nowhere")
     result = make_thumbnails(entry, 1, source_of(data, "clip.mp4"), limits=Limits(), device="cuda")
     assert (result.engine, result.fallback) == (engine_name, None)
-    with Image.open(io.BytesIO(result.thumbnails[0].data)) as image:
+    with Image.open(io.BytesIO(result.files[0].data)) as image:
         return np.asarray(image)
 
 

@@ -553,7 +553,7 @@ class TestOnTheGpu:
             thumbnails(data, device=device, width=160, format="png") for device in ("cuda", "cpu")
         )
         pictures = (
-            decoded(made.thumbnails[0].data, "PNG", engine="pillow").planes[0].double()
+            decoded(made.files[0].data, "PNG", engine="pillow").planes[0].double()
             for made in (one, other)
         )
         error = (next(pictures) - next(pictures)).square().mean().clamp(min=1e-9)

@@ -673,7 +673,7 @@ def made(data: bytes, *, engine: str | None, device: str = "cpu"):
 def test_thumbnails_are_those_of_pyav(name):
     one, other = (made(data_of(name), engine=engine) for engine in ("torchcodec", "pyav"))
     assert (one.engine, other.engine) == ("torchcodec", "pyav")
-    assert [each.data for each in one.thumbnails] == [each.data for each in other.thumbnails]
+    assert [each.data for each in one.files] == [each.data for each in other.files]
 
 
 def test_a_lane_of_a_gpu_says_what_was_left_to_another_engine():

@@ -84,7 +84,7 @@ class TestAnswers:
     def test_pictures_and_facts(self, pool):
         with pool.lease() as lane:
             reply = make(lane)
-        (fact,) = reply.header["thumbnails"]
+        (fact,) = reply.header["files"]
         assert reply.header["op"] == "made"
         assert (fact["output"], fact["index"], fact["width"], fact["height"]) == (0, 1, 16, 12)
         assert fact["size_bytes"] == len(reply.payload)

@@ -8,7 +8,7 @@ from farm.isolation import Reply, made_of
 PICTURE = {"output": 0, "index": 1, "width": 4, "height": 2, "size_bytes": 3, "pts_seconds": None}
 HEADER = {
     "op": "made",
-    "thumbnails": [PICTURE],
+    "files": [PICTURE],
     "engine": "synthetic",
     "engine_version": "1",
     "fallback": None,
@@ -22,14 +22,14 @@ WANTED = {(0, 1), (0, 2)}
 
 def test_what_can_be_true_is_taken_over():
     made = made_of(Reply(HEADER, b"png"), WANTED)
-    assert made.thumbnails[0].model_dump() == PICTURE
-    assert made.model_dump(exclude={"thumbnails"}) == {
-        name: HEADER[name] for name in HEADER if name not in ("op", "thumbnails")
+    assert made.files[0].model_dump() == PICTURE
+    assert made.model_dump(exclude={"files"}) == {
+        name: HEADER[name] for name in HEADER if name not in ("op", "files")
     }
 
 
 def test_a_video_that_gives_fewer_pictures_than_asked_for_is_fine():
-    assert made_of(Reply(HEADER | {"thumbnails": []}, b""), WANTED).thumbnails == []
+    assert made_of(Reply(HEADER | {"files": []}, b""), WANTED).files == []
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,13 @@ def test_a_video_that_gives_fewer_pictures_than_asked_for_is_fine():
         ([PICTURE | {"index": 3}], b"png", "file 3 of output 0 unasked"),
         ([PICTURE, PICTURE], b"pngpng", "file 1 of output 0 unasked"),
         ([PICTURE], b"pn", "impossible answer: size_bytes"),
-        ([PICTURE | {"width": -1}], b"png", r"impossible answer: thumbnails\.0\.width"),
-        ([PICTURE | {"size_bytes": True}], b"png", r"thumbnails\.0\.size_bytes"),
+        ([PICTURE | {"width": -1}], b"png", r"impossible answer: files\.0\.width"),
+        ([PICTURE | {"size_bytes": True}], b"png", r"files\.0\.size_bytes"),
     ],
 )
 def test_pictures_that_cannot_be(pictures, payload, message):
     with pytest.raises(LaneCrashError, match=message):
-        made_of(Reply(HEADER | {"thumbnails": pictures}, payload), WANTED)
+        made_of(Reply(HEADER | {"files": pictures}, payload), WANTED)
 
 
 @pytest.mark.parametrize("name", [name for name in HEADER if name != "op"])

@@ -29,6 +29,6 @@ def test_frames_are_given_back_after_each_entry(tmp_path) -> None:
                 reply = lane.call(asked, fd=fd, timeout_seconds=60)
             finally:
                 os.close(fd)
-            assert len(reply.header["thumbnails"]) == 10
+            assert len(reply.header["files"]) == 10
             held.append(held_bytes(lane.pid))
     assert max(held[4:]) - held[3] < GROWTH_BYTES
