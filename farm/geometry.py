@@ -44,6 +44,10 @@ class Box(NamedTuple):
         """The distance from top to bottom."""
         return self.bottom - self.top
 
+    def moved(self, x: float, y: float) -> "Box":
+        """The same rectangle, `x` further right and `y` further down."""
+        return Box(self.left + x, self.top + y, self.right + x, self.bottom + y)
+
     def scaled(self, x: float, y: float) -> "Box":
         """The same rectangle of a picture stored `x` times as wide and `y` times as high."""
         return Box(self.left * x, self.top * y, self.right * x, self.bottom * y)

@@ -30,6 +30,7 @@ def wish_for(plans: Sequence[Plan], source: Size) -> Wish:
         at_least=_needed_size(plans, source),
         fidelity=max((plan.spec.fidelity for plan in plans), key=list(Fidelity).index),
         previews=all(plan.spec.previews for plan in plans),
+        region=_needed_region(plans, source),
     )
 
 
@@ -43,6 +44,39 @@ def _needed_size(plans: Sequence[Plan], source: Size) -> Size | None:
     if len(sizes) < len(plans):
         return None
     return Size(max(size.width for size in sizes), max(size.height for size in sizes))
+
+
+def _needed_region(plans: Sequence[Plan], source: Size) -> Box | None:
+    """The part of the source that any plan looks at; None where only the frames can tell."""
+    regions = [_reached(plan.geometry, source) for plan in plans if plan.geometry is not None]
+    if not regions or len(regions) < len(plans):
+        return None
+    lefts, tops, rights, bottoms = zip(*regions, strict=True)
+    return Box(min(lefts), min(tops), max(rights), max(bottoms))
+
+
+def _reached(geometry: Geometry, source: Size) -> Box:
+    """The box of a geometry, and what the resize's filter looks at around it."""
+    box, resize = geometry.box, _resize(geometry.box, geometry)
+    x = _reach(box.width / resize.stored_width)
+    y = _reach(box.height / resize.stored_height)
+    return Box(
+        max(0.0, box.left - x),
+        max(0.0, box.top - y),
+        min(float(source.width), box.right + x),
+        min(float(source.height), box.bottom + y),
+    )
+
+
+def _reach(scale: float) -> float:
+    """How many pixels of the source beyond its box a resize by `scale` can depend on, at most.
+
+    Lanczos has three lobes, each as long as a pixel of the result, or as a sample where that is
+    longer. A sample that was shrunk on load is as long as such a pixel at most, or twice as long
+    where chroma has half the size: six times the scale. Two are for a sample that the end of a lobe
+    cuts, one for its siting.
+    """
+    return 9 * max(scale, 1.0)
 
 
 def finish(
@@ -73,8 +107,10 @@ def _resampled(batch: FrameBatch, picks: Sequence[int], geometry: Geometry) -> T
     if len(picks) < len(batch.answers):
         planes = tuple(plane[list(picks)] for plane in planes)
     rows, columns = planes[0].shape[1:3]
-    # Where the decoder shrank on load, the box shrinks with the planes.
-    box = geometry.box.scaled(*_scale(batch.full_size, Size(columns, rows)))
+    # Where the decoder left out what lies around, or shrank on load, the box moves and shrinks.
+    left, top, right, bottom = batch.region or Box(0.0, 0.0, *batch.full_size)
+    shown = Size(round(right - left), round(bottom - top))
+    box = geometry.box.moved(-left, -top).scaled(*_scale(shown, Size(columns, rows)))
     width, height = geometry.size
     color = batch.color
     light = kernels.Light(color.transfer, color.primaries, color.peak_nits)
@@ -104,8 +140,7 @@ def _resampled_together(
     batch: FrameBatch, planes: Sequence[Tensor], box: Box, geometry: Geometry
 ) -> Tensor:
     """The pictures, made in one launch with those of all entries that ask at the same moment."""
-    width, height = geometry.size
-    resize = kernels.Resize(box, height, width, orientation=geometry.orientation)
+    resize = _resize(box, geometry)
     tags = batch.color
     light = kernels.Light(tags.transfer, tags.primaries, tags.peak_nits)
     color = None
@@ -115,6 +150,11 @@ def _resampled_together(
     items = [kernels.Item(picture, resize, color, batch.shift) for picture in pictures]
     made = _RESAMPLER.ask(items)
     return made if batch.is_yuv else kernels.tone_map(made, light=light)
+
+
+def _resize(box: Box, geometry: Geometry) -> kernels.Resize:
+    width, height = geometry.size
+    return kernels.Resize(box, height, width, orientation=geometry.orientation)
 
 
 def _resample_all(asks: Sequence[Sequence[kernels.Item]]) -> list[Tensor]:

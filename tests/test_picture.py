@@ -7,13 +7,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import kernels
 from farm.engines.frame import FrameBatch
 from farm.engines.profile import apply_profile
 from farm.geometry import Fit, Size, fit_geometry
-from farm.media import ColorTags, Matrix
-from farm.picture import finish
+from farm.media import ColorTags, Matrix, MediaInfo, MediaKind, Siting
+from farm.picture import finish, wish_for
+from farm.plan import Plan, make_plans
 from farm.samples.profile import WIDE, encode_icc
-from farm.spec import ThumbnailSpec
+from farm.settings import Limits
+from farm.spec import Entry, ThumbnailSpec
+from kernels.filter import taps
 
 
 def batch(planes, full_size, **tags) -> FrameBatch:
@@ -63,6 +67,50 @@ def test_a_flat_colour_stays_and_the_canvas_is_met(w, h, width, height, fit, ori
     inside = pictures[0, top : top + geometry.size.height, left : left + geometry.size.width]
     assert (inside.to(torch.int16) - torch.tensor(color)).abs().max() <= 1
     assert pictures.sum() == inside.sum()
+
+
+def plan_of(size: Size, output: dict[str, object], orientation: int) -> Plan:
+    entry = Entry.model_validate({"source": "s", "destination": "d", "outputs": [output]})
+    info = MediaInfo(MediaKind.IMAGE, "jpeg", "jpeg", size, orientation)
+    (plan,) = make_plans(entry, 0, info, limits=Limits())
+    return plan
+
+
+def seen_by(span, filter) -> tuple[int, int]:
+    """The first and the last sample that a resize depends on."""
+    found = taps(span, filter)
+    numbers = found.first[:, None] + torch.arange(found.weights.shape[1])
+    numbers = numbers[found.weights != 0]
+    return int(numbers.min()), int(numbers.max())
+
+
+@settings(max_examples=150)
+@given(
+    st.integers(1, 3000),
+    st.integers(1, 300),
+    st.integers(1, 200),
+    st.integers(1, 200),
+    st.sampled_from(Fit),
+    st.integers(1, 8),
+    st.sampled_from((1, 2, 4, 8)),
+    st.sampled_from(Siting),
+)
+def test_no_filter_looks_beyond_the_wished_region(w, h, width, height, fit, code, shrink, siting):
+    plan = plan_of(Size(w, h), {"width": width, "height": height, "fit": fit}, code)
+    wish = wish_for([plan], Size(w, h))
+    rows, columns = -(-h // shrink), -(-w // shrink)
+    if columns < wish.at_least.width or rows < wish.at_least.height:
+        return
+    geometry = plan.geometry
+    box = geometry.box.scaled(1 / shrink, 1 / shrink)
+    resize = kernels.Resize(box, *reversed(geometry.size), orientation=code)
+    color = kernels.Color("bt709", full_range=False, siting=siting, bits=8)
+    luma, halved = torch.Size((rows, columns)), torch.Size((-(-rows // 2), -(-columns // 2)))
+    for plane, length in ((luma, shrink), (halved, 2 * shrink)):
+        for axis, span in enumerate(resize.spans(plane, luma=luma, color=color)):
+            first, last = seen_by(span, resize.filter)
+            assert length * first >= wish.region[1 - axis] - 1e-6
+            assert min((h, w)[axis], length * (last + 1)) <= wish.region[3 - axis] + 1e-6
 
 
 def test_picks_choose_and_order_the_pictures():

@@ -61,8 +61,8 @@ class Wish:
 
     `at_least` is the smallest coded size that serves: a decoder may shrink on load down to it.
     `fidelity` and `previews` permit what the output fields of these names say. `region` is the part
-    of the source, in pixels of the whole coded picture, outside of which nothing is looked at: a
-    decoder may leave the rest out. None stands for all of it, or for what only frames can tell.
+    of the coded picture, in its pixels before it is turned, outside of which nothing is looked at:
+    a decoder may leave the rest out. None stands for all of it, or for what only frames can tell.
     """
 
     at_least: Size | None = None

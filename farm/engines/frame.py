@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from farm.geometry import Size
+from farm.geometry import Box, Size
 from farm.media import ColorTags
 
 
@@ -16,7 +16,8 @@ class FrameBatch:
     three planes Y [N, H, W], U and V [N, h, w] as coded (uint8, or int16/int32/uint16 holding
     `color.bits` bits, `shift` bits higher up), or Y and UV [N, h, w, 2], as video engines leave
     them; all on one device. `full_size` is the coded size of the source, larger than the planes
-    where the decoder shrank on load; geometry is counted in it. `orientation` is an Exif code,
+    where the decoder shrank on load; geometry is counted in it. `region` is the part of it that the
+    planes show, where that is not all. `orientation` is an Exif code,
     `pixel_aspect` the width of a pixel over its height. `profile` is an ICC profile that
     `needed_profile` found to fit: the colours are its, and become sRGB when the pictures are small.
     `answers[n]` are the indices of the targets that picture n is for; `pts_seconds[n]` is its own
@@ -32,6 +33,7 @@ class FrameBatch:
     pixel_aspect: float = 1.0
     profile: bytes | None = None
     shift: int = 0
+    region: Box | None = None
 
     @property
     def is_yuv(self) -> bool:

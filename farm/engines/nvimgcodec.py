@@ -4,6 +4,7 @@ With a GPU the pictures stay in its memory, and baseline JPEGs are shrunk on loa
 unverified: without a GPU the library's CPU decoders do the work, which is what has been run.
 """
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,11 +21,17 @@ from farm.engines.srgb import without_opaque_alpha
 from farm.engines.still import DamagedError, OddError, Planes, StillDecoder, passed_on, still_info
 from farm.engines.still_header import FORMATS, StillHeader, read_header
 from farm.errors import EngineUnavailableError, UnsupportedFormatError
-from farm.geometry import Size
+from farm.geometry import Box, Size
 from farm.media import MediaFormat, MediaKind
 from farm.settings import Limits
 
 _MOST_BYTES = 256 << 20  # all of a file is held in memory
+
+# The blocks of most JPEGs. A decoder that starts amid one may interpolate chroma in another way.
+_BLOCK = 16
+_CHROMA_REACH = 2  # where chroma has half the size, a pixel depends on its neighbour's
+# Of a larger part the entropy coding, which has to be read up to its end, is most of the work.
+_WORTHWHILE_FRACTION = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +53,21 @@ class _Still:
         try:
             self.header.check(data)
             shrunk = self._shrunk(data, wish.at_least or self.header.size)
-            return shrunk or self._whole(data)
+            return shrunk or self._full_size(data, _worthwhile(wish.region, self.header.size))
         except (OddError, NoPictureError) as error:
             raise DamagedError(error) from error
 
-    def _whole(self, data: memoryview) -> Planes:
+    def _full_size(self, data: memoryview, region: Box | None) -> Planes:
+        """The picture, or one region of it."""
         header = self.header
         try:
-            plane = batch().decode(Coded(data, header.size, header.has_alpha))
+            plane = batch().decode(Coded(data, header.size, header.has_alpha, region))
         # The library raises nothing else for a file; these are faults of its own or of the GPU.
         except (RuntimeError, ValueError, MemoryError, CountError) as error:
             raise self._own_fault(error) from error
-        return Planes((without_opaque_alpha(plane),), profile=header.profile)
+        plane = without_opaque_alpha(plane)
+        notes = {} if region is None else {"region": _told(region)}
+        return Planes((plane,), notes=notes, profile=header.profile, region=region)
 
     def _shrunk(self, data: memoryview, at_least: Size) -> Planes | None:
         """The picture shrunk on load by the GPU's JPEG engines; None where that does not serve."""
@@ -121,3 +131,22 @@ class NvImageCodecEngine:
         info = still_info(name, header.size, orientation=header.orientation)
         decode = _Still(source, data, header).decode
         return StillDecoder(source, info, decode, limits=limits, ignored=header.ignored)
+
+
+def _worthwhile(region: Box | None, size: Size) -> Box | None:
+    """The blocks in which a region lies, where they are clearly less than the whole picture."""
+    if region is None:
+        return None
+    left, top = (max(0, math.floor(edge - _CHROMA_REACH)) // _BLOCK * _BLOCK for edge in region[:2])
+    right, bottom = (
+        min(side, -(-math.ceil(edge + _CHROMA_REACH) // _BLOCK) * _BLOCK)
+        for edge, side in zip(region[2:], size, strict=True)
+    )
+    blocks = Box(left, top, right, bottom)
+    is_less = blocks.width * blocks.height < _WORTHWHILE_FRACTION * size.width * size.height
+    return blocks if is_less else None
+
+
+def _told(region: Box) -> str:
+    """A region as WIDTHxHEIGHT+LEFT+TOP."""
+    return f"{region.width:.0f}x{region.height:.0f}+{region.left:.0f}+{region.top:.0f}"

@@ -3,6 +3,7 @@
 On a GPU it is unverified: it has run with the library's CPU decoders only.
 """
 
+import math
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from torch.utils.dlpack import from_dlpack
 
 from farm.batch import Batcher, CountError
 from farm.errors import EngineUnavailableError
-from farm.geometry import Size
+from farm.geometry import Box, Size
 
 # It is read at import: without it the library writes to stderr what it also tells by its answers.
 os.environ.setdefault("PYNVIMGCODEC_VERBOSITY", "0")
@@ -43,21 +44,26 @@ class NoPictureError(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coded:
-    """One whole file, and what its header says: opaque ones become RGB, others keep their alpha."""
+    """One whole file, and what its header says: opaque ones become RGB, others keep their alpha.
+
+    Of a `region`, in whole pixels, only that is decoded.
+    """
 
     data: memoryview
     size: Size
     has_alpha: bool = False
+    region: Box | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of the picture."""
-        return self.size.height, self.size.width, 4 if self.has_alpha else 3
+        """Height, width and channels of what is decoded."""
+        region = self.region or Box(0, 0, *self.size)
+        return int(region.height), int(region.width), 4 if self.has_alpha else 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ask:
-    """A file that the library has parsed; its bytes live as long as it does."""
+    """What the library is to decode of a file that it has parsed, whose bytes live as long."""
 
     stream: Any
     coded: Coded
@@ -75,7 +81,7 @@ class StillBatch:
             self._decode_all,
             most=_MOST_PICTURES,
             most_bytes=_MOST_BYTES,
-            size_of=lambda ask: ask.coded.size.width * ask.coded.size.height * 4,
+            size_of=lambda ask: math.prod(ask.coded.shape),
             is_memory=is_memory,
         )
 
@@ -194,7 +200,10 @@ def _parse(coded: Coded) -> Any:
             f"{found.width} x {found.height} pixels to nvImageCodec, "
             f"{coded.size.width} x {coded.size.height} by its header"
         )
-    return stream
+    if coded.region is None:
+        return stream
+    left, top, right, bottom = map(int, coded.region)
+    return stream.get_sub_code_stream(region=nvimgcodec.Region(top, left, bottom, right))
 
 
 def _answer(coded: Coded, image: Any) -> Tensor | NoPictureError:

@@ -10,7 +10,7 @@ from farm.engines import PassedOnError, Source, Wish
 from farm.engines.frame import FrameBatch
 from farm.engines.pillow import PillowDecoder
 from farm.engines.pillow_errors import translated
-from farm.geometry import Size
+from farm.geometry import Box, Size
 from farm.media import ColorTags, MediaInfo, MediaKind
 from farm.sampling import Target
 from farm.settings import Limits
@@ -42,6 +42,7 @@ class Planes:
     notes: Mapping[str, Note] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     profile: bytes | None = None
+    region: Box | None = None
 
 
 Decode: TypeAlias = Callable[[Wish], Planes]
@@ -110,6 +111,7 @@ class StillDecoder:
             pts_seconds=(0.0,),
             orientation=self._info.orientation,
             profile=made.profile,
+            region=made.region,
         )
 
     def close(self) -> None:

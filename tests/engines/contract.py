@@ -7,7 +7,7 @@ import pytest
 
 from farm.engines import Source, Wish, load
 from farm.errors import LimitError, MediaError
-from farm.geometry import Size
+from farm.geometry import Box, Size
 from farm.media import MediaFormat, MediaKind
 from farm.sampling import Target
 from farm.settings import Limits
@@ -80,6 +80,16 @@ class EngineContract:
             assert batch.full_size == self.size
             assert width >= least.width
             assert height >= least.height
+
+    def test_a_region_may_be_all_that_comes(self, good):
+        width, height = self.size
+        asked = Box(width * 0.4, height * 0.4, width * 0.6, height * 0.6)
+        (batch,) = self.open(good).frames([START], Wish(region=asked))
+        assert batch.full_size == self.size
+        left, top, right, bottom = batch.region or (0, 0, width, height)
+        assert tuple(batch.planes[0].shape[1:3]) == (bottom - top, right - left)
+        assert 0 <= left <= asked.left < asked.right <= right <= width
+        assert 0 <= top <= asked.top < asked.bottom <= bottom <= height
 
     def test_no_targets_no_frames(self, good):
         assert list(self.open(good).frames([], Wish())) == []
