@@ -74,6 +74,9 @@ class ShardWalk:
             self._records.setdefault(index, deferred(row))
         return [self._records[index] for index in range(len(self._rows))]
 
+    def _is_draining(self) -> bool:
+        return self._drain_started() is not None
+
     def _must_stop(self) -> bool:
         return (
             self.blocked_by is not None
@@ -136,17 +139,7 @@ class ShardWalk:
         for number, (index, row, first) in enumerate(self._alone):
             if (number and self._must_stop()) or self._drain_started() or self.blocked_by:
                 return
-            self._records[index] = self._retry_alone(row, first)
-
-    def _retry_alone(self, row: Row, first: LaneError) -> Record:
-        """The second and last try of an entry that ended its lane, with no other beside it."""
-        record, second = self._work.attempt(row, is_alone=True)
-        if isinstance(second, LaneError):
-            if self._drain_started() is not None:
-                return deferred(row)
-            return replace(record, status=Status.QUARANTINED, attempts=2, retryable=False)
-        note = {"first_attempt": f"{first.code}: {first}"[:MESSAGE_CHARACTERS]}
-        return replace(record, attempts=2, notes=record.notes | note)
+            self._records[index] = retry_alone(self._work, row, first, is_dropped=self._is_draining)
 
     @contextmanager
     def _watched(self, lane: Lane) -> Iterator[None]:
@@ -158,6 +151,24 @@ class ShardWalk:
         finally:
             with self._lock:
                 self._in_lanes.discard(lane)
+
+
+def retry_alone(
+    work: EntryWork, row: Row, first: LaneError, *, is_dropped: Callable[[], bool]
+) -> Record:
+    """The second and last try of an entry that ended its lane, with no other beside it.
+
+    It is quarantined where it does so again, unless the lane was ended because all is dropped.
+    """
+    if is_dropped():
+        return deferred(row)
+    record, second = work.attempt(row, is_alone=True)
+    if isinstance(second, LaneError):
+        if is_dropped():
+            return deferred(row)
+        return replace(record, status=Status.QUARANTINED, attempts=2, retryable=False)
+    note = {"first_attempt": f"{first.code}: {first}"[:MESSAGE_CHARACTERS]}
+    return replace(record, attempts=2, notes=record.notes | note)
 
 
 def _is_far(job: Job, rows: list[Row]) -> bool:

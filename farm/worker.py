@@ -1,4 +1,4 @@
-"""One shard on one worker: its rows are read, its entries made, its records committed.
+"""A worker: shards, whose records it commits, and beside them urgent entries.
 
 The worker never touches the bytes of a source itself and imports no codec and no torch: those live
 in lanes. It keeps the clock, talks to the stores, and is the only one that writes the ledger.
@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -20,9 +21,14 @@ from farm.isolation import LanePool
 from farm.ledger import Ledger, ShardRef
 from farm.machine import usable_cores
 from farm.record import Record
-from farm.settings import Settings
+from farm.settings import Limits, Settings
 from farm.shard import ShardWalk
-from farm.spec import Job
+from farm.spec import Entry, Job
+from farm.urgent import UrgentEntry
+
+# So many urgent entries are opened or stored beside those that are in lanes.
+_URGENT_BESIDE = 8
+_CANCELLED_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ class Worker:
     """What one worker process keeps between shards: its lanes and the runs that it is draining.
 
     `gpu_lost` is called with the cause when a GPU is given up: the worker should then leave.
+    `entry_slots` is how many urgent entries are worth having here at once, `entry_threads` runs
+    them.
     """
 
     def __init__(
@@ -69,6 +77,7 @@ class Worker:
         self._drains: dict[str, float] = {}
         self.pool = LanePool(
             lanes=settings.lanes or usable_cores(),
+            reserved=settings.reserved_lanes,
             lane_memory_bytes=settings.lane_memory_bytes,
             lane_entries=settings.lane_entries,
             zygote_address=zygote_address,
@@ -76,7 +85,11 @@ class Worker:
             gpu_seats=settings.gpu_seats,
             gpu_lost=gpu_lost,
         )
-        self.shards_under_way = 0
+        self.entry_slots = self.pool.lanes + settings.reserved_lanes + _URGENT_BESIDE
+        self.entry_threads = ThreadPoolExecutor(self.entry_slots, "farm-urgent")
+        self._entries: dict[str, UrgentEntry] = {}
+        self._cancelled: collections.deque[str] = collections.deque(maxlen=_CANCELLED_KEPT)
+        self._shards_under_way = 0
         self._counting = threading.Lock()
         # Held by the shard whose entries begin: the older one goes first.
         self._taking = threading.Lock()
@@ -86,8 +99,42 @@ class Worker:
         self._drains.setdefault(run, time.monotonic())
 
     def close(self) -> None:
-        """Ends the lanes."""
+        """Ends the lanes; urgent entries under way end as `deferred`."""
+        with self._counting:
+            entries = list(self._entries.values())
+        for entry in entries:
+            entry.cancel()
+        self.entry_threads.shutdown(wait=False, cancel_futures=True)
         self.pool.close()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a shard or an urgent entry is under way."""
+        return self._shards_under_way > 0 or bool(self._entries)
+
+    def run_entry(self, entry: Entry, limits: Limits, key: str) -> Record:
+        """Makes one urgent entry, which `cancel_entry` knows by its key; never raises for it.
+
+        Its record is `deferred` where it was cancelled.
+        """
+        work = UrgentEntry(self.pool, entry, limits=limits, worker=self.name)
+        with self._counting:
+            self._entries[key] = work
+            if key in self._cancelled:
+                work.cancel()
+        try:
+            return work.run()
+        finally:
+            with self._counting:
+                del self._entries[key]
+
+    def cancel_entry(self, key: str) -> None:
+        """Ends an urgent entry, also one that has yet to come: messages may overtake each other."""
+        with self._counting:
+            self._cancelled.append(key)
+            work = self._entries.get(key)
+        if work is not None:
+            work.cancel()
 
     def run_shard(
         self,
@@ -115,12 +162,12 @@ class Worker:
     @contextlib.contextmanager
     def _counted(self) -> Iterator[None]:
         with self._counting:
-            self.shards_under_way += 1
+            self._shards_under_way += 1
         try:
             yield
         finally:
             with self._counting:
-                self.shards_under_way -= 1
+                self._shards_under_way -= 1
 
     def _attempt(
         self, ref: ShardRef, run: str, is_final: bool, last_taken: Callable[[], object]

@@ -2,8 +2,7 @@
 
 Dask places work and watches workers. Attempts, draining and time limits are the run's own, because
 Dask's `retries`, `lifetime` and `retire_workers` restart a task that is under way or do nothing for
-a worker that died. A worker takes a shard only when our plugin has granted it a slot, which it does
-after its lanes are up: a worker whose set-up fails gets no work.
+a worker that died.
 
 A worker takes one shard at a time, whatever its threads. When the last entry of one has begun, its
 task secedes, which makes room for the next: no lane waits for the last entries and the commit.
@@ -12,37 +11,30 @@ task secedes, which makes room for the next: no lane waits for the last entries 
 import asyncio
 import contextlib
 import itertools
-import logging
 import queue
 import signal
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster, secede
-from distributed.diagnostics.plugin import WorkerPlugin
+from distributed import Client, LocalCluster
 
-from farm.cluster.port import Outcome, OutcomeKind, outcome_of
+from farm.cluster import plugin
+from farm.cluster.port import EntryHandle, Outcome, OutcomeKind, outcome_of
+from farm.cluster.urgent import UrgentEntries
 from farm.errors import ClusterError, FarmError
 from farm.isolation import EarlyZygote
 from farm.ledger import ShardRef
-from farm.settings import Settings
-from farm.worker import Summary, Worker
+from farm.settings import Limits, Settings
+from farm.spec import Entry
 
-_SLOT = "farm-slot"
-# One whose last entries are under way, and the one after it.
-_SHARDS_AT_ONCE = 2
 _NO_SLOT_SECONDS = 180.0
 _LOOK_SECONDS = 2.0
-_LEAVE_POLL_SECONDS = 0.5
 _HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-_logger = logging.getLogger(__name__)
 
 _CONFIG = {
     # Lanes have their own memory limit; a nanny's would kill the worker for a lane's appetite.
@@ -97,13 +89,14 @@ class DaskCluster:
             with _signals_held():
                 self._client = Client(self._embedded or scheduler, set_as_default=False)
             address = self._early.address if self._early is not None else None
-            self._client.register_plugin(_LanesPlugin(settings, address))
+            self._client.register_plugin(plugin.LanesPlugin(settings, address))
         except (OSError, TimeoutError, ValueError, RuntimeError, FarmError) as error:
             self.close()
             where = scheduler or "an embedded cluster"
             raise ClusterError(
                 f"{where} cannot be used: {type(error).__name__}: {error}"
             ) from error
+        self._urgent = UrgentEntries(self._client, self._run)
         self.dashboard: str | None = self._client.dashboard_link or None
         self._await_first_slot()
 
@@ -137,7 +130,9 @@ class DaskCluster:
         except (OSError, TimeoutError, AttributeError) as error:
             raise ClusterError(f"the scheduler does not answer: {error}") from error
         workers = identity["workers"].items()
-        self._ready = [address for address, facts in workers if facts["resources"].get(_SLOT)]
+        self._ready = [
+            address for address, facts in workers if facts["resources"].get(plugin.SHARD_SLOT)
+        ]
         self._looked = time.monotonic()
         if self._ready:
             self._seen_ready = self._looked
@@ -164,8 +159,9 @@ class DaskCluster:
         self._send(ref, key, is_final=is_final)
 
     def _send(self, ref: ShardRef, key: str, *, is_final: bool) -> None:
+        slot = {plugin.SHARD_SLOT: 1}
         future = self._client.submit(
-            _run_shard, ref, self._run, is_final, key=key, pure=False, resources={_SLOT: 1}
+            plugin.run_shard, ref, self._run, is_final, key=key, pure=False, resources=slot
         )
         self._attempts[key] = _Attempt(ref, is_final, future)
         future.add_done_callback(lambda done: self._settle(ref, key, done))
@@ -200,6 +196,10 @@ class DaskCluster:
                 raise ClusterError(f"the client is {self._client.status}") from None
             return None
 
+    def submit_entry(self, entry: Entry, *, limits: Limits) -> EntryHandle:
+        """Sends an urgent entry, past all shards, to the worker that has most room for it."""
+        return self._urgent.submit(entry, limits)
+
     def where(self) -> dict[str, str]:
         """Which worker has which attempt."""
         processing = self._client.processing().items()
@@ -208,10 +208,12 @@ class DaskCluster:
     def drain(self) -> None:
         """Tells every worker to start no other entry; works beside a running shard."""
         with contextlib.suppress(OSError, TimeoutError):
-            self._client.run(_drain, self._run, wait=False)
+            self._client.run(plugin.drain, self._run, wait=False)
 
     def close(self) -> None:
         """Lets go of the scheduler; ends an embedded cluster."""
+        if hasattr(self, "_urgent"):
+            self._urgent.close()
         for part in (getattr(self, "_client", None), self._embedded):
             if part is not None:
                 with contextlib.suppress(OSError, TimeoutError, RuntimeError):
@@ -249,74 +251,5 @@ def _embed(workers: int) -> LocalCluster:
         )
 
 
-class _LanesPlugin(WorkerPlugin):
-    """Starts the lanes of a worker and grants it its slot when they are up."""
-
-    name = "farm-lanes"
-    idempotent = True
-
-    def __init__(self, settings: Settings, zygote_address: str | None) -> None:
-        self._settings = settings
-        self._zygote_address = zygote_address
-
-    async def setup(self, worker: Any) -> None:
-        """Runs on each worker, also on those that join or restart later."""
-        loop = asyncio.get_running_loop()
-
-        def leave(cause: str) -> None:
-            asyncio.run_coroutine_threadsafe(_leave(worker, cause), loop)
-
-        await loop.run_in_executor(None, _start, self._settings, self._zygote_address, leave)
-        await worker.set_resources(**{_SLOT: _SHARDS_AT_ONCE})
-
-    def teardown(self, worker: Any) -> None:
-        """Ends the lanes with the worker."""
-        _stop()
-
-
-_lock = threading.Lock()
-_worker: Worker | None = None
-
-
 async def _identity(client: Any) -> Any:
     return await client.scheduler.identity(n_workers=-1)
-
-
-def _start(
-    settings: Settings, zygote_address: str | None, gpu_lost: Callable[[str], object]
-) -> None:
-    global _worker
-    with _lock:
-        _worker = _worker or Worker(settings, zygote_address=zygote_address, gpu_lost=gpu_lost)
-
-
-def _stop() -> None:
-    global _worker
-    with _lock:
-        if _worker is not None:
-            _worker.close()
-        _worker = None
-
-
-async def _leave(worker: Any, cause: str) -> None:
-    """Takes no other shard, finishes those that have begun, and leaves the cluster.
-
-    A nanny starts it anew, and it looks anew which GPUs work.
-    """
-    _logger.warning("%s; the worker finishes its shards and leaves", cause)
-    await worker.set_resources(**{_SLOT: 0})
-    while _worker is not None and _worker.shards_under_way:
-        await asyncio.sleep(_LEAVE_POLL_SECONDS)
-    await worker.close_gracefully(restart=True, reason=cause)
-
-
-def _run_shard(ref: ShardRef, run: str, is_final: bool) -> Summary:
-    if _worker is None:
-        raise ClusterError("this worker has no lanes")
-    return _worker.run_shard(ref, run=run, is_final=is_final, last_taken=secede)
-
-
-async def _drain(run: str) -> None:
-    # A coroutine runs beside the shard, on the worker's loop; Dask waits for a plain function.
-    if _worker is not None:
-        _worker.drain(run)

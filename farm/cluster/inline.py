@@ -1,17 +1,22 @@
 """One worker in this process, without Dask: what stands above the port is tested on it."""
 
+import itertools
 import time
 import uuid
 
-from farm.cluster.port import Outcome, OutcomeKind, outcome_of
-from farm.errors import FarmError
+from farm.cluster.port import EntryHandle, Outcome, OutcomeKind, outcome_of
+from farm.errors import ClusterError, FarmError
 from farm.ledger import ShardRef
-from farm.settings import Settings
+from farm.settings import Limits, Settings
+from farm.spec import Entry
 from farm.worker import Worker
 
 
 class InlineCluster:
-    """One worker in this process, which does its work while an outcome is waited for."""
+    """One worker in this process, which does its work while an outcome is waited for.
+
+    Urgent entries are made by threads meanwhile.
+    """
 
     dashboard = None
 
@@ -19,6 +24,8 @@ class InlineCluster:
         self._run = uuid.uuid4().hex
         self._worker = Worker(settings)
         self._waiting: list[tuple[ShardRef, bool]] = []
+        self._serial = itertools.count(1)
+        self._entries: dict[str, EntryHandle] = {}
 
     def slots(self) -> int:
         """One: a shard runs while its outcome is waited for."""
@@ -39,6 +46,19 @@ class InlineCluster:
         except FarmError as error:
             return Outcome(ref, OutcomeKind.FAILED, reason=f"{error.code}: {error}")
 
+    def submit_entry(self, entry: Entry, *, limits: Limits) -> EntryHandle:
+        """Has a thread of the worker make an entry."""
+        key = f"{self._run}-entry-{next(self._serial)}"
+        handle = EntryHandle(key, cancelled=lambda: self._worker.cancel_entry(key))
+        self._entries[key] = handle
+        handle.future.add_done_callback(lambda _: self._entries.pop(key))
+        self._worker.entry_threads.submit(self._carry, handle, entry, limits)
+        return handle
+
+    def _carry(self, handle: EntryHandle, entry: Entry, limits: Limits) -> None:
+        if not handle.future.done():
+            handle.settle(self._worker.run_entry(entry, limits, handle.key))
+
     def where(self) -> dict[str, str]:
         """The waiting shards."""
         return {ref.name: self._worker.name for ref, _ in self._waiting}
@@ -48,5 +68,7 @@ class InlineCluster:
         self._worker.drain(self._run)
 
     def close(self) -> None:
-        """Ends the lanes."""
+        """Ends the lanes, and the urgent entries that are under way."""
+        for handle in list(self._entries.values()):
+            handle.settle(ClusterError("the cluster was closed"))
         self._worker.close()

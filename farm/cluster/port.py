@@ -1,10 +1,17 @@
-"""What a run needs of a cluster: shards go out, outcomes come back."""
+"""What a run needs of a cluster, shards and their outcomes; and a service, urgent entries."""
 
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from farm.errors import ClusterError
 from farm.ledger import ShardRef
+from farm.record import Record
+from farm.settings import Limits
+from farm.spec import Entry
 from farm.worker import Summary
 
 
@@ -27,8 +34,42 @@ class Outcome:
     reason: str = ""
 
 
+class EntryHandle:
+    """One urgent entry on its way.
+
+    `future` ends with the record, of whatever became of the entry; with CancelledError where it was
+    cancelled, by `cancel` or directly; with ClusterError where no cluster is left to make it.
+    """
+
+    def __init__(self, key: str, *, cancelled: Callable[[], object]) -> None:
+        self.key = key
+        self.future: Future[Record] = Future()
+        self._cancelled = cancelled
+        self.future.add_done_callback(self._notice)
+
+    def cancel(self) -> None:
+        """Lets the entry never begin, or ends its lane; does nothing to one that has ended.
+
+        The future ends at once, the lane a little later. Pictures that were stored stay.
+        """
+        self.future.cancel()
+
+    def settle(self, end: Record | ClusterError) -> None:
+        """For the cluster: the entry has ended, unless it was cancelled."""
+        with contextlib.suppress(InvalidStateError):
+            if isinstance(end, Record):
+                self.future.set_result(end)
+            else:
+                self.future.set_exception(end)
+
+    def _notice(self, future: Future[Record]) -> None:
+        if future.cancelled():
+            future.set_running_or_notify_cancel()
+            self._cancelled()
+
+
 class Cluster(Protocol):
-    """What a run needs of a cluster."""
+    """What stands above may ask of a cluster."""
 
     dashboard: str | None
 
@@ -40,6 +81,9 @@ class Cluster(Protocol):
 
     def next_outcome(self, timeout_seconds: float) -> Outcome | None:
         """The next attempt that ended, None if none did within the time."""
+
+    def submit_entry(self, entry: Entry, *, limits: Limits) -> EntryHandle:
+        """Starts one urgent entry: it belongs to no shard and waits for none."""
 
     def where(self) -> dict[str, str]:
         """Which worker has which shard."""

@@ -14,6 +14,7 @@ from farm.errors import ClusterError
 from farm.record import Status
 from farm.settings import Settings
 from tests.cluster.contract import ClusterContract, next_outcomes, plan_shards, statuses
+from tests.cluster.entries import EntryContract
 from tests.lanes import is_running, wait_until
 from tests.recipes import make_ledger
 
@@ -30,7 +31,9 @@ def cluster():
     cluster.close()
 
 
-class TestDask(ClusterContract):
+class TestDask(ClusterContract, EntryContract):
+    LANES = WORKERS
+
     @pytest.fixture
     def new_cluster(self, cluster):
         @contextmanager

@@ -9,6 +9,7 @@ from farm.cluster import OutcomeKind
 from farm.cluster.inline import InlineCluster
 from farm.settings import Settings
 from tests.cluster.contract import ClusterContract, next_outcomes, plan_shards
+from tests.cluster.entries import EntryContract
 from tests.lanes import shared_pool
 
 
@@ -18,7 +19,9 @@ def cluster(monkeypatch):
     return InlineCluster(Settings())
 
 
-class TestInline(ClusterContract):
+class TestInline(ClusterContract, EntryContract):
+    LANES = 2
+
     @pytest.fixture
     def new_cluster(self, cluster):
         @contextmanager
