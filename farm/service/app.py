@@ -9,11 +9,13 @@ from fastapi import FastAPI
 
 import farm
 from farm.cluster import Cluster
-from farm.service import cloudconvert, page, qencode
+from farm.service import cloudconvert, download, page, qencode
 from farm.service.asgi import BodyLimitMiddleware, PathMiddleware
 from farm.service.config import ServiceConfig
 from farm.service.delivery import Courier
 from farm.service.service import Service
+
+_LAST_ANSWERS_SECONDS = 5
 
 _DESCRIPTION = """\
 Thumbnails by two published APIs: CloudConvert's v2 and Qencode's v1, as far as they have to do with
@@ -49,6 +51,7 @@ def create_app(config: ServiceConfig, cluster: Callable[[], Cluster]) -> FastAPI
     )
     for part in (cloudconvert, qencode, page):
         part.install(app)
+    app.include_router(download.router)
     app.add_middleware(BodyLimitMiddleware, config.inline_bytes, is_upload)
     app.add_middleware(PathMiddleware)
     return app
@@ -57,7 +60,16 @@ def create_app(config: ServiceConfig, cluster: Callable[[], Cluster]) -> FastAPI
 def listen(app: FastAPI, *, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Answers requests until a signal ends it; `ready` gets the address once it does."""
     server = _Server(
-        uvicorn.Config(app, host=host, port=port, log_level="warning", server_header=False), ready
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_level="warning",
+            server_header=False,
+            # Who waits for a job's end would keep the service from ending.
+            timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
+        ),
+        ready,
     )
     server.run()
 

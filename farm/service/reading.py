@@ -1,6 +1,6 @@
 """Rows of the database become jobs and tasks; lists come a page at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, select
@@ -39,18 +39,19 @@ def list_tasks(
     key_id: str,
     page: int = 1,
     per_page: int = 100,
-    job_id: str | None = None,
-    status: str | None = None,
-    operation: str | None = None,
+    operations: Iterable[str] | None = None,
+    **equal: str | None,
 ) -> list[Task]:
-    """A page of a caller's tasks, the newest first; pages count from 1."""
+    """A page of a caller's tasks, the newest first; pages count from 1.
+
+    `operations` are those that are listed at all, `equal` are values that columns have.
+    """
     chosen = select(tasks).where(tasks.c.key_id == key_id)
-    if job_id is not None:
-        chosen = chosen.where(tasks.c.job_id == job_id)
-    if status is not None:
-        chosen = chosen.where(tasks.c.status == status)
-    if operation is not None:
-        chosen = chosen.where(tasks.c.operation == operation)
+    if operations is not None:
+        chosen = chosen.where(tasks.c.operation.in_(list(operations)))
+    for column, value in equal.items():
+        if value is not None:
+            chosen = chosen.where(tasks.c[column] == value)
     chosen = chosen.order_by(tasks.c.created_at.desc(), tasks.c.id)
     with database.read() as connection:
         return _with_parts(connection, chosen.limit(per_page).offset((page - 1) * per_page))
@@ -110,6 +111,14 @@ def _with_parts(connection: Connection, chosen: Select[Any]) -> list[Task]:
         )
         for row in rows
     ]
+
+
+def file_by_id(database: Database, file_id: str) -> StoredFile | None:
+    """A file of any caller's."""
+    with database.read() as connection:
+        asked = select(files).where(files.c.id == file_id)
+        row = connection.execute(asked).mappings().one_or_none()
+    return None if row is None else file_of(row)
 
 
 def file_of(row: Any) -> StoredFile:

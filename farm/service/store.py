@@ -1,7 +1,8 @@
 """Jobs and tasks: how they are added, taken, ended and forgotten, each step one transaction."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
@@ -42,8 +43,18 @@ class TaskStore:
         self._database = database
         self._most_open = most_open
 
-    def add_job(self, job: NewJob, new: Sequence[NewTask], *, key_id: str) -> Changes:
-        """Adds a job with its tasks; raises BusyError and MissingInputError."""
+    def add_job(
+        self,
+        job: NewJob,
+        new: Sequence[NewTask],
+        *,
+        key_id: str,
+        ended: Mapping[str, Ending] = MappingProxyType({}),
+    ) -> Changes:
+        """Adds a job with its tasks, some of which have `ended` already, by their ids.
+
+        Raises BusyError and MissingInputError.
+        """
         row = {
             "id": job.id,
             "key_id": key_id,
@@ -57,14 +68,21 @@ class TaskStore:
         with self._database.write() as connection:
             connection.execute(insert(jobs).values(row))
             announce(connection, job.id, Event.CREATED)
-            return self._add(connection, new, key_id, job.id)
+            changes = self._add(connection, new, key_id, job.id)
+            return _end(connection, ended, changes)
 
     def add_tasks(
-        self, new: Sequence[NewTask], *, key_id: str, job_id: str | None = None
+        self,
+        new: Sequence[NewTask],
+        *,
+        key_id: str,
+        job_id: str | None = None,
+        ended: Mapping[str, Ending] = MappingProxyType({}),
     ) -> Changes:
         """Adds tasks on their own, or to a job; raises BusyError and MissingInputError."""
         with self._database.write() as connection:
-            return self._add(connection, new, key_id, job_id)
+            changes = self._add(connection, new, key_id, job_id)
+            return _end(connection, ended, changes)
 
     def _add(
         self, connection: Connection, new: Sequence[NewTask], key_id: str, job_id: str | None
@@ -75,8 +93,10 @@ class TaskStore:
             raise BusyError
         check_inputs(connection, new, key_id)
         now = time.time()
-        for task in new:
-            connection.execute(insert(tasks).values(task_row(task, key_id, job_id, now)))
+        for number, task in enumerate(new):
+            # Microseconds apart, so that they are read in this order.
+            row = task_row(task, key_id, job_id, now + number * 1e-6)
+            connection.execute(insert(tasks).values(row))
         edges = [
             {"task_id": task.id, "input_id": other, "position": position}
             for task in new
@@ -216,3 +236,9 @@ class TaskStore:
         """A job with all of its tasks."""
         with self._database.read() as connection:
             return job_of(connection, job_id)
+
+
+def _end(connection: Connection, ended: Mapping[str, Ending], changes: Changes) -> Changes:
+    for task_id, ending in ended.items():
+        end_task(connection, task_id, ending, changes)
+    return changes

@@ -110,7 +110,8 @@ def end_task(connection: Connection, task_id: str, ending: Ending, changes: Chan
             result=None if ending.result is None else dict(ending.result),
             engine=ending.engine,
             engine_version=ending.engine_version,
-            sealed=None,
+            # What failed may be tried again, for which its secrets are needed.
+            sealed=None if ending.code is None else tasks.c.sealed,
             is_held=False,
             ended_at=now,
         )
