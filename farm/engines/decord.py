@@ -3,13 +3,14 @@
 The container is opened by PyAV first: it tells the facts that decord tells only of decoded frames,
 and refuses what decord, which has neither limits nor white lists, would open. decord then reads the
 whole file into memory. It takes keyframes and frame numbers in order of storage, so with leading
-pictures (open groups) its frames may be some frames off.
+pictures (open groups) its frames may be some frames off. A decord that was built for CUDA, which
+the wheels are not, decodes on the GPU of a lane that has one; that is unverified.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 # PyAV first: decord makes its old codecs visible to every library that is loaded after it.
 import av  # noqa: F401
@@ -17,8 +18,10 @@ import decord
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
-from farm.engines import Source, Wish
+from farm.engines import Device, Source, Wish
 from farm.engines.frame import FrameBatch
 from farm.engines.pyav_errors import explained
 from farm.engines.pyav_open import media_info, open_video
@@ -38,7 +41,7 @@ _FAILURES = (decord.DECORDError, RuntimeError, AssertionError, StopIteration, In
 
 
 class DecordEngine:
-    """Decodes with decord on one thread, from bytes in memory."""
+    """Decodes with decord from bytes in memory, on one thread where it is not on a GPU."""
 
     name: ClassVar[str] = "decord"
     kinds: ClassVar[frozenset[MediaKind]] = frozenset({MediaKind.VIDEO})
@@ -64,7 +67,15 @@ class DecordEngine:
             raise UnsupportedFormatError(f"{source.name}: decord has no decoder for {info.codec}")
         if info.orientation in _MIRRORED:
             raise UnsupportedFormatError(f"{source.name}: decord does not mirror pictures")
-        return DecordDecoder(source, _turned(info))
+        # What turns pictures is a filter of FFmpeg's, on the CPU.
+        device = _device() if info.orientation == 1 else "cpu"
+        return DecordDecoder(source, _turned(info), device=device)
+
+
+def _device() -> Device:
+    # Only lanes of a GPU have begun to use it, and only they may.
+    in_use: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return "cuda" if in_use and decord.gpu(0).exist else "cpu"
 
 
 def _turned(info: MediaInfo) -> MediaInfo:
@@ -78,9 +89,11 @@ def _turned(info: MediaInfo) -> MediaInfo:
 class DecordDecoder:
     """One opened video."""
 
-    def __init__(self, source: Source, info: MediaInfo) -> None:
+    def __init__(self, source: Source, info: MediaInfo, *, device: Device = "cpu") -> None:
         self._source = source
         self._info = info
+        self._device = device
+        self._refusal: dict[str, str] = {}
         self._reader: Any = None
         self._frames_given = 0
         self._warnings: dict[str, None] = {}
@@ -92,8 +105,12 @@ class DecordDecoder:
 
     @property
     def notes(self) -> dict[str, int | float | str]:
-        """The number of frames asked of decord; how many it decoded for them it does not tell."""
-        return {"frames_given": self._frames_given}
+        """The device, and how many frames were asked of decord, which tells not what it decoded.
+
+        `cpu_fallback` is why a GPU that could have done it did not.
+        """
+        given = {"frames_given": self._frames_given}
+        return {"decord_device": self._device, **given, **self._refusal}
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -114,7 +131,7 @@ class DecordDecoder:
         for number, answered in sorted(answers.items()):
             pixels = self._decode(number)
             yield FrameBatch(
-                planes=(torch.from_numpy(pixels)[None],),
+                planes=(pixels[None],),
                 color=ColorTags(),
                 full_size=Size(pixels.shape[1], pixels.shape[0]),
                 answers=(tuple(answered),),
@@ -128,14 +145,21 @@ class DecordDecoder:
 
     def _open(self) -> Any:
         if self._reader is None:
+            context = decord.gpu(0) if self._device == "cuda" else decord.cpu(0)
             self._source.file.seek(0)
             try:
-                self._reader = decord.VideoReader(
-                    self._source.file, ctx=decord.cpu(0), num_threads=1
-                )
+                self._reader = decord.VideoReader(self._source.file, ctx=context, num_threads=1)
             except _FAILURES as error:
-                raise self._failure(error) from error
+                self._fall_back(error)
+                return self._open()
         return self._reader
+
+    def _fall_back(self, error: Exception) -> None:
+        """Goes on on the CPU; raises the error as CorruptError where it was there already."""
+        if self._device == "cpu":
+            raise CorruptError(f"{self._source.name}: decord: {_words(error)}") from error
+        self._device, self._reader = "cpu", None
+        self._refusal["cpu_fallback"] = _words(error)
 
     def _times(self) -> NDArray[np.float64]:
         """The time of each frame in seconds; decord counts from the stream's start, in 32 bits."""
@@ -164,14 +188,18 @@ class DecordDecoder:
             number = max(keys, default=first)
         return number
 
-    def _decode(self, number: int) -> NDArray[np.uint8]:
+    def _decode(self, number: int) -> Tensor:
+        """The frame as uint8 [H, W, 3], where it was decoded, in memory of its own."""
         try:
-            pixels = self._reader[number].asnumpy()
+            frame = self._open()[number]
         except _FAILURES as error:
-            raise self._failure(error) from error
+            self._fall_back(error)
+            return self._decode(number)
         self._frames_given += 1
-        return cast("NDArray[np.uint8]", np.ascontiguousarray(pixels))
+        if self._device == "cuda":
+            torch.cuda.synchronize()  # decord has a stream of its own
+        return from_dlpack(frame.to_dlpack()).clone()
 
-    def _failure(self, error: Exception) -> CorruptError:
-        words = str(error).strip().splitlines() or [type(error).__name__]
-        return CorruptError(f"{self._source.name}: decord: {words[0]}")
+
+def _words(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

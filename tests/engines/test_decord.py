@@ -1,10 +1,16 @@
 import io
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 
 pytest.importorskip("farm.engines.decord")  # which loads decord after PyAV
 
+import decord
+
 from farm.engines import Source, Wish
+from farm.engines import decord as module
 from farm.engines.decord import DecordEngine
 from farm.errors import CorruptError, LimitError, NoFrameError, UnsupportedFormatError
 from farm.geometry import Size
@@ -107,3 +113,94 @@ def test_an_unreadable_file_is_corrupt():
             open_clip(Clip(container="matroska", container_options={"live": "1"}), "matroska"),
             [Target(0, Accuracy.EXACT)],
         )
+
+
+class StandIn:
+    """A decord that was built for CUDA, whose GPU is the wheel's CPU."""
+
+    DECORDError = decord.DECORDError
+
+    def __init__(self, *, exists: bool = True, fault: str = "") -> None:
+        self.exists = exists
+        self.fault = fault
+        self.contexts: list[str] = []
+
+    def cpu(self, number: int) -> str:
+        return f"cpu {number}"
+
+    def gpu(self, number: int) -> Any:
+        return SimpleNamespace(exist=self.exists, name=f"gpu {number}")
+
+    def VideoReader(self, file, *, ctx, num_threads):
+        name = ctx if isinstance(ctx, str) else ctx.name
+        self.contexts.append(name)
+        if self.fault == "open" and name == "gpu 0":
+            raise decord.DECORDError("NVDEC takes no such stream\nat line 1")
+        reader = decord.VideoReader(file, ctx=decord.cpu(0), num_threads=num_threads)
+        return Failing(reader) if self.fault == "frame" and name == "gpu 0" else reader
+
+
+class Failing:
+    def __init__(self, reader) -> None:
+        self.reader = reader
+
+    def __getattr__(self, name: str):
+        return getattr(self.reader, name)
+
+    def __len__(self) -> int:
+        return len(self.reader)
+
+    def __getitem__(self, number: int):
+        raise decord.DECORDError("NVDEC is lost")
+
+
+class TestOnAGpu:
+    @pytest.fixture
+    def in_gpu_lane(self, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+        monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+
+    def play(self, monkeypatch, library: StandIn, clip: Clip | None = None):
+        monkeypatch.setattr(module, "decord", library)
+        decoder = open_clip(clip or Clip())
+        targets = [Target(0, Accuracy.EXACT, frame=n) for n in (0, 17, 49)]
+        numbers = shown(decoder, targets) if clip is None else []
+        return numbers, decoder
+
+    def test_the_wheel_has_none(self, in_gpu_lane):
+        assert not decord.gpu(0).exist
+        decoder = open_clip(Clip())
+        assert shown(decoder, [Target(0, Accuracy.EXACT)]) == [0]
+        assert decoder.notes == {"decord_device": "cpu", "frames_given": 1}
+
+    def test_a_build_for_cuda_uses_it(self, in_gpu_lane, monkeypatch):
+        library = StandIn()
+        numbers, decoder = self.play(monkeypatch, library)
+        assert numbers == [0, 17, 49]
+        assert library.contexts == ["gpu 0"]
+        assert decoder.notes == {"decord_device": "cuda", "frames_given": 3}
+
+    def test_not_outside_of_its_lanes(self, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+        library = StandIn()
+        assert self.play(monkeypatch, library)[0] == [0, 17, 49]
+        assert library.contexts == ["cpu 0"]
+
+    def test_not_where_the_machine_has_none(self, in_gpu_lane, monkeypatch):
+        library = StandIn(exists=False)
+        assert self.play(monkeypatch, library)[1].notes["decord_device"] == "cpu"
+        assert library.contexts == ["cpu 0"]
+
+    @pytest.mark.parametrize(
+        ("fault", "words"), [("open", "NVDEC takes no such stream"), ("frame", "NVDEC is lost")]
+    )
+    def test_the_cpu_goes_on_and_the_record_says_why(self, in_gpu_lane, monkeypatch, fault, words):
+        library = StandIn(fault=fault)
+        numbers, decoder = self.play(monkeypatch, library)
+        assert numbers == [0, 17, 49]
+        assert library.contexts == ["gpu 0", "cpu 0"]
+        assert decoder.notes == {"decord_device": "cpu", "frames_given": 3, "cpu_fallback": words}
+
+    def test_what_has_to_be_turned_is_the_cpus(self, in_gpu_lane, monkeypatch):
+        _, decoder = self.play(monkeypatch, StandIn(), Clip(rotation=(-90, False)))
+        assert decoder.notes["decord_device"] == "cpu"
