@@ -93,7 +93,7 @@ class EntryWork:
                     read_at=source.read_at,
                     timeout_seconds=entry.timeout_seconds,
                 )
-                made = made_of(reply, naming)
+                made = made_of(reply, naming, most=naming.most)
             answered = time.perf_counter()
             # Of a local file only the lane knows.
             bytes_read = source.bytes_read if source.requests else made.bytes_read

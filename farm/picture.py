@@ -12,7 +12,7 @@ from farm.engines.frame import FrameBatch
 from farm.engines.profile import apply_profile
 from farm.geometry import Box, Geometry, Size
 from farm.plan import Plan
-from farm.spec import Fidelity, ImageFormat, ThumbnailSpec
+from farm.spec import Fidelity, ImageFormat, PictureSpec
 
 # How many times as large as the picture a decoder must leave what it shrinks on load. By
 # benchmarks/fidelity.py, PSNR against the ideal is 49 dB in the mean and 41 at worst with 1.0, 52
@@ -80,7 +80,7 @@ def _reach(scale: float) -> float:
 
 
 def finish(
-    batch: FrameBatch, picks: Sequence[int], *, geometry: Geometry, spec: ThumbnailSpec
+    batch: FrameBatch, picks: Sequence[int], *, geometry: Geometry, spec: PictureSpec
 ) -> Tensor:
     """The pictures of `batch` at `picks`, ready to encode: uint8 [len(picks), H, W, 3 or 4].
 
@@ -90,7 +90,7 @@ def finish(
     pictures = _resampled(batch, picks, geometry)
     if batch.profile is not None:
         pictures = apply_profile(pictures, batch.profile)
-    background = _rgb(spec.background)
+    background = spec.background_rgb
     if pictures.shape[-1] == 4 and (background or spec.format is ImageFormat.JPG):
         pictures = kernels.flatten_alpha(pictures, color=background or _WHITE)
     if geometry.canvas == geometry.size:
@@ -193,11 +193,3 @@ def _scale(full: Size, stored: Size) -> tuple[float, float]:
         if stored == (-(-full.width // shrink), -(-full.height // shrink)):
             return 1 / shrink, 1 / shrink
     return stored.width / full.width, stored.height / full.height
-
-
-def _rgb(color: str | None) -> tuple[int, int, int] | None:
-    """The values of `#rrggbb`."""
-    if color is None:
-        return None
-    red, green, blue = bytes.fromhex(color.removeprefix("#"))
-    return red, green, blue

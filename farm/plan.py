@@ -70,6 +70,12 @@ class Naming:
                 return index in _indices(self.entry.outputs[output], self.limits)
         return False
 
+    @property
+    def most(self) -> int:
+        """How many of them there can be at once: the pictures allowed, and WebVTT files."""
+        boards = [each for each in self.entry.outputs if isinstance(each, StoryboardSpec)]
+        return self.limits.outputs + sum(board.webvtt for board in boards)
+
     def key(self, output: int, index: int) -> str:
         """The key of one of them; raises InvalidEntryError where its template does not serve it."""
         return make_key(self.entry, row=self.row, output=output, index=index)

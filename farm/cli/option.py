@@ -20,7 +20,7 @@ Outputs = Annotated[
         "--output",
         metavar="SPEC",
         help="320x180, 320x, x180 or 320x180,fit=crop,format=webp,position=15%; or JSON. Repeat it "
-        "for several outputs.",
+        "for several outputs; kind=storyboard,interval=10,sheets=true for a storyboard.",
     ),
 ]
 LedgerFolder = Annotated[

@@ -22,12 +22,16 @@ def parse_output(text: str) -> OutputSpec:
     Raises InvalidJobError with the text, what is expected and what was received.
     """
     try:
-        fields = _json(text) if text.lstrip().startswith("{") else _fields(text)
-        return output_of(fields)
+        return output_of(parse_any(text))
     except ValidationError as error:
         raise InvalidJobError(f"output {text!r}: {explain(error)}") from None
     except ValueError as error:
         raise InvalidJobError(f"output {text!r}: {error}") from None
+
+
+def parse_any(text: str) -> dict[str, Any]:
+    """The fields that such a text gives; raises ValueError where it cannot be read."""
+    return _json(text) if text.lstrip().startswith("{") else _fields(text)
 
 
 def output_text(spec: OutputSpec) -> str:
@@ -37,8 +41,14 @@ def output_text(spec: OutputSpec) -> str:
         return json.dumps(fields, ensure_ascii=False)
     sides = [str(fields.pop(side, "")) for side in ("width", "height")]
     words = ["x".join(sides)] if any(sides) else []
-    words += [f"{name}={value}" for name, value in fields.items()]
+    kind = {"kind": fields.pop("kind")} if "kind" in fields else {}
+    words += [f"{name}={_word(value)}" for name, value in (kind | fields).items()]
     return ",".join(words) or f"format={spec.format}"
+
+
+def _word(value: object) -> str:
+    """A value as `parse_output` reads it: `true` and `10`, not `True` and `10.0`."""
+    return json.dumps(value).removesuffix(".0") if isinstance(value, bool | float) else str(value)
 
 
 def parse_size(text: str) -> dict[str, int]:
@@ -61,6 +71,7 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def _fields(text: str) -> dict[str, Any]:
+    """The fields of `SIZE[,KEY=VALUE]...` or `KEY=VALUE[,...]`."""
     first, comma, rest = text.partition(",")
     if "=" in first:
         return parse_fields(text)

@@ -145,20 +145,21 @@ def _output_facts(entry: "Entry", plan: _Facts) -> _Facts:
     from farm import storage
     from farm.cli.output_text import output_text
 
+    def named(key: str | None) -> _Facts:
+        uri = None if key is None else storage.redact(storage.join(entry.destination, key))
+        return {"key": key, "uri": uri}
+
     return {
         "output": plan["output"],
         "spec": output_text(entry.outputs[plan["output"]]),
-        "geometry": plan["geometry"],
-        "warnings": plan["warnings"],
+        "geometry": plan.get("geometry"),
+        "warnings": plan.get("warnings", ()),
         "pictures": [
-            {
-                "index": shot["index"],
-                "target": shot["target"],
-                "key": shot["key"],
-                "uri": storage.redact(storage.join(entry.destination, shot["key"])),
-            }
-            for shot in plan["shots"]
+            {"index": shot["index"], "target": shot["target"]} | named(shot["key"])
+            for shot in plan.get("shots", ())
         ],
+        # A WebVTT file, or a clip.
+        "files": [named(plan[name]) for name in ("vtt", "key") if plan.get(name)],
     }
 
 
@@ -179,7 +180,8 @@ def _lines(facts: _Facts) -> Iterator[str]:
         yield from (f"     warning {warning}" for warning in output["warnings"])
         for picture in output["pictures"]:
             moment = "" if is_still else _moment_text(picture["target"])
-            yield f"     {moment}{picture['uri']}"
+            yield f"     {moment}{picture['uri'] or 'a tile'}"
+        yield from (f"     {file['uri']}" for file in output["files"])
 
 
 def _geometry_text(geometry: _Facts | None) -> str:

@@ -12,9 +12,8 @@ from farm.cli.screen import say, size_text
 if TYPE_CHECKING:
     from farm.spec import Job
 
-_FORMATS = {"jpg": "jpg", "jpeg": "jpg", "png": "png", "webp": "webp"}
-# What --out and --size tell.
-_BY_NAME_OR_SIZE = ("format", "filename", "width", "height")
+_FORMATS = {"jpg": "jpg", "jpeg": "jpg", "png": "png", "webp": "webp", "mp4": "mp4"}
+_BY_NAME = ("format", "filename")
 
 
 def make_thumbnails(
@@ -22,7 +21,9 @@ def make_thumbnails(
     out: Annotated[
         str,
         typer.Option(
-            "--out", "-o", help="A file name .jpg, .png or .webp; with %d in it for several."
+            "--out",
+            "-o",
+            help="A file name .jpg, .png or .webp, with %d in it for several; .mp4 for a clip.",
         ),
     ],
     size: Annotated[
@@ -43,8 +44,15 @@ def make_thumbnails(
         str | None,
         typer.Option("--set", help="Other fields, as progressive=true,fidelity=best."),
     ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="All fields in one word, as 160x90,kind=storyboard,interval=10,sheets=true.",
+        ),
+    ] = None,
 ) -> None:
-    """Make the thumbnails of one file.
+    """Make the thumbnails, storyboard or clip of one file.
 
     Prints where they are. Exits with 1 where the file gives no picture.
     """
@@ -63,7 +71,7 @@ def make_thumbnails(
         "background": background,
     }
     known = {name: value for name, value in given.items() if value is not None}
-    job = _job(out, size, known | _other_fields(fields, known))
+    job = _job(out, _merged(known, size, fields, output))
     # A Ctrl-C has nothing to save here, and the lane ends with this process.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     record = make_one(job, {"source": absolute(file)})
@@ -73,29 +81,31 @@ def make_thumbnails(
         is_usage = record.error_code == InvalidEntryError.code
         raise typer.Exit(ExitCode.USAGE if is_usage else ExitCode.SOME_FAILED)
     for made in record.artifacts:
-        at_text = "" if made.pts_seconds is None else f" at {made.pts_seconds:.3f} s"
-        say(f"{made.uri}  {made.width}x{made.height}{at_text}, {size_text(made.size_bytes)}")
+        sides = f"{made.width}x{made.height}" if made.width else ""
+        moment = "" if made.pts_seconds is None else f" at {made.pts_seconds:.3f} s"
+        shown = f"{sides}{moment}, " if sides else ""
+        say(f"{made.uri}  {shown}{size_text(made.size_bytes)}")
     for warning in record.warnings:
         say(f"warning: {warning}", to_stderr=True)
 
 
-def _job(out: str, size: str | None, given: dict[str, Any]) -> "Job":
+def _job(out: str, given: dict[str, Any]) -> "Job":
     from pydantic import ValidationError
 
     from farm.cli.job import absolute, check_engine
     from farm.errors import InvalidJobError
-    from farm.spec import Job, ThumbnailSpec, explain
+    from farm.spec import Job, explain, output_of
 
     folder, name = posixpath.split(absolute(out))
     extension = name.rpartition(".")[2].lower()
     if extension not in _FORMATS:
         raise InvalidJobError(
-            f"--out: expected a name ending in .jpg, .png or .webp; received {out!r}"
+            f"--out: expected a name ending in .jpg, .png or .webp, or in .mp4; received {out!r}"
         )
-    fields = given | {"format": _FORMATS[extension], "filename": _template(name, given)}
+    kind = {"kind": "clip"} if extension == "mp4" else {}
+    fields = kind | given | {"format": _FORMATS[extension], "filename": _template(name, given)}
     try:
-        fields |= _sides(size)
-        spec = ThumbnailSpec.model_validate(fields)
+        spec = output_of(fields)
         check_engine(spec)
         return Job(manifest="-", destination=folder, outputs=(spec,))
     except ValidationError as error:
@@ -104,27 +114,25 @@ def _job(out: str, size: str | None, given: dict[str, Any]) -> "Job":
         raise InvalidJobError(str(error)) from None
 
 
-def _other_fields(text: str | None, known: dict[str, Any]) -> dict[str, Any]:
-    from farm.cli.output_text import parse_fields
+def _merged(
+    known: dict[str, Any], size: str | None, fields: str | None, output: str | None
+) -> dict[str, Any]:
+    """The fields that all options give together, none of them twice."""
+    from farm.cli.output_text import parse_any, parse_fields, parse_size
     from farm.errors import InvalidJobError
 
-    try:
-        fields = parse_fields(text) if text is not None else {}
-        for name in fields:
-            if name in (*known, *_BY_NAME_OR_SIZE):
-                raise ValueError(f"{name}: has an option of its own")
-    except ValueError as error:
-        raise InvalidJobError(f"--set: {error}") from None
-    return fields
-
-
-def _sides(size: str | None) -> dict[str, int]:
-    from farm.cli.output_text import parse_size
-
-    try:
-        return parse_size(size) if size is not None else {}
-    except ValueError as error:
-        raise ValueError(f"--size: {error}") from None
+    readers = (("--size", size, parse_size), ("--output", output, parse_any))
+    merged = dict(known)
+    for option, text, read in (*readers, ("--set", fields, parse_fields)):
+        try:
+            found = read(text) if text is not None else {}
+            for name in found:
+                if name in (*merged, *_BY_NAME):
+                    raise ValueError(f"{name}: is told by another option already")
+        except ValueError as error:
+            raise InvalidJobError(f"{option}: {error}") from None
+        merged |= found
+    return merged
 
 
 def _template(name: str, given: dict[str, Any]) -> str:
@@ -133,13 +141,16 @@ def _template(name: str, given: dict[str, Any]) -> str:
     from farm.template import check_template, placeholders
 
     count = given.get("count") or 1
-    template = name if count > 1 else name.replace("%", "%%")
+    is_board = given.get("kind") == "storyboard"
+    may_have_several = is_board or count > 1
+    template = name if may_have_several else name.replace("%", "%%")
     try:
         if "{" in name:
             raise ValueError(f"expected a name without braces, received {name!r}")
         check_template(template, several=False)
-        if count > 1 and "index" not in placeholders(template):
-            raise ValueError(f"expected %d in the name of {count} pictures, received {name!r}")
+        has_several = may_have_several and not given.get("sheets")
+        if has_several and "index" not in placeholders(template):
+            raise ValueError(f"expected %d in the name of several pictures, received {name!r}")
     except ValueError as error:
         raise InvalidJobError(f"--out: {error}") from None
     return template

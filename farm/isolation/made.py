@@ -47,8 +47,10 @@ class Made(_Facts):
     bytes_read: _Int64
 
 
-def made_of(reply: "Reply", wanted: Container[tuple[int, int]]) -> Made:
+def made_of(reply: "Reply", wanted: Container[tuple[int, int]], *, most: int) -> Made:
     """The facts of a reply that has none but `wanted` files, by output and index, each once.
+
+    `most` of them are allowed at once.
 
     Raises LaneCrashError where it cannot be true.
     """
@@ -57,6 +59,10 @@ def made_of(reply: "Reply", wanted: Container[tuple[int, int]]) -> Made:
     except ValidationError as error:
         place = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))
         raise LaneCrashError(f"the decoder's process gave an impossible answer: {place}") from None
+    if len(made.files) > most:
+        raise LaneCrashError(
+            f"the decoder's process made {len(made.files)} files where {most} are allowed"
+        )
     seen = set()
     for file in made.files:
         name = (file.output, file.index)
