@@ -131,8 +131,12 @@ def test_documented_commands_exist_with_their_options() -> None:
             name = words[1]
             assert name in commands, " ".join(words)
             seen.add(name)
-            known = {option for param in commands[name].params for option in param.opts}
-            for word in words[2:]:
+            command, words = commands[name], words[2:]
+            if hasattr(command, "commands"):
+                assert words[0] in command.commands, f"farm {name} {words[0]}"
+                command, words = command.commands[words[0]], words[1:]
+            known = {option for param in command.params for option in param.opts}
+            for word in words:
                 if re.match(r"--?[a-z]", word):
                     assert word in known, " ".join(words)
     assert {"run", "thumbnail", "plan", "ledger", "doctor"} <= seen

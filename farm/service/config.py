@@ -56,6 +56,11 @@ class ServiceConfig(BaseModel):
         16 << 20, description="most bytes of the body of any other request"
     )
 
+    @field_validator("data")
+    @classmethod
+    def _make_absolute(cls, data: Path) -> Path:
+        return data.absolute()  # workers may be started elsewhere
+
     @field_validator("public_url")
     @classmethod
     def _check_url(cls, url: str | None) -> str | None:
