@@ -29,7 +29,8 @@ class Runner:
     """Works on ready tasks in threads of its own.
 
     `changed` is called with what each step brought about, from any thread. `start` takes up what an
-    earlier process left; `close` leaves what runs to the next one.
+    earlier process left; `close` leaves what runs to the next one. `tidy` is called now and then,
+    to forget what else has outlived its time.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class Runner:
         cluster: Cluster,
         *,
         changed: Callable[[Changes], None] = lambda changes: None,
+        tidy: Callable[[], None] = lambda: None,
     ) -> None:
         self._config = config
         self._store = store
         self._vault = vault
         self._cluster = cluster
         self._changed = changed
+        self._tidy = tidy
         self._threads = ThreadPoolExecutor(config.concurrency, thread_name_prefix="farm-task")
         self._sweeper = threading.Thread(target=self._sweep, name="farm-sweep", daemon=True)
         self._lock = threading.Lock()
@@ -171,6 +174,7 @@ class Runner:
             try:
                 self.forget(self._store.expire(time.time() - self._config.lifetime_seconds))
                 self.settle(self._recovered())
+                self._tidy()
             except Exception:
                 # The database may be away for a while; the next round does it.
                 _logger.exception("the sweep failed")

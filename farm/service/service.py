@@ -2,8 +2,10 @@
 
 import contextlib
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 from farm.cluster import Cluster
@@ -15,7 +17,9 @@ from farm.service.limiter import Limiter
 from farm.service.runner import Runner
 from farm.service.signing import Signer
 from farm.service.store import TaskStore
+from farm.service.tokens import TokenStore
 from farm.service.transition import Changes
+from farm.service.uploads import UploadStore
 from farm.service.vault import Vault
 from farm.service.watch import Watch
 
@@ -30,6 +34,8 @@ class Service:
     database: Database
     store: TaskStore
     keys: KeyStore
+    tokens: TokenStore
+    uploads: UploadStore
     vault: Vault
     signer: Signer
     watch: Watch
@@ -61,15 +67,20 @@ class Service:
                 watch.ended((*changes.ended_tasks, *changes.ended_jobs))
                 ended(changes)
 
+            tokens = TokenStore(database)
+            uploads = UploadStore(database, config.data)
             opened = cluster()
             undo.callback(opened.close)
-            runner = Runner(config, store, vault, opened, changed=changed)
+            tidy = partial(_tidy, config, tokens, uploads)
+            runner = Runner(config, store, vault, opened, changed=changed, tidy=tidy)
             undo.pop_all()
         return cls(
             config=config,
             database=database,
             store=store,
             keys=KeyStore(database),
+            tokens=tokens,
+            uploads=uploads,
             vault=vault,
             signer=Signer(config.data / "signing.key"),
             watch=watch,
@@ -95,3 +106,8 @@ def prepare(config: ServiceConfig) -> None:
         shutil.disk_usage(config.data)
     except OSError as error:
         raise InvalidJobError(f"data: cannot use {config.data}: {error.strerror}") from None
+
+
+def _tidy(config: ServiceConfig, tokens: TokenStore, uploads: UploadStore) -> None:
+    tokens.expire()
+    uploads.expire(time.time() - config.lifetime_seconds)
