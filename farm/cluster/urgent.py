@@ -21,6 +21,8 @@ from farm.settings import Limits
 from farm.spec import Entry
 
 _MOST_ATTEMPTS = 4
+# Each has a connection to the scheduler and one from there to its worker; Dask has 512 of them.
+_MOST_UNDER_WAY = 256
 _LOOK_SECONDS = 1.0
 _NO_SLOT_SECONDS = 180.0
 _CANCEL_SECONDS = 5.0
@@ -121,7 +123,8 @@ class UrgentEntries:
                     raise ClusterError(f"no worker has had lanes for {_NO_SLOT_SECONDS:g} s")
                 room = {each: count - self._under_way[each] for each, count in slots.items()}
                 address = max(room, key=lambda each: room[each], default=None)
-                if address is not None and room[address] > 0:
+                is_full = self._under_way.total() >= _MOST_UNDER_WAY
+                if address is not None and room[address] > 0 and not is_full:
                     self._under_way[address] += 1
                     return address
                 self._freed.clear()
