@@ -25,6 +25,7 @@ class Limits(BaseModel):
     outputs: int = Field(1000, ge=1, description="pictures made of one entry")
     output_side_pixels: int = Field(16_383, ge=1, description="longer side of a made picture")
     output_pixels: int = Field(100_000_000, ge=1, description="pixels of a made picture")
+    clip_bytes: int = Field(256 * _MIB, ge=1, description="bytes of a made clip")
 
 
 class Settings(BaseModel):

@@ -6,9 +6,11 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from typing import Any, Protocol, cast
 
 import av
 from av.error import FFmpegError
+from av.stream import Stream
 from av.video.frame import VideoFrame
 
 from farm.engines.pyav_decode import Decoding, VideoPacket, decoded_at, ticks_of
@@ -36,11 +38,35 @@ _MOST_GROUP_BYTES = 256 << 20
 _FAR_SECONDS = 10
 
 
-class DemuxingReader:
-    """Reads what libavformat opened."""
+class Beside(Protocol):
+    """Another stream of the file, whose packets lie between those of the video."""
 
-    def __init__(self, opened: Opened, *, name: str, limits: Limits, counts: Counter[str]) -> None:
+    @property
+    def stream(self) -> Stream:
+        """What is read of the same file."""
+
+    def take(self, packet: Any) -> None:
+        """The next packet of the stream; PyAV's stubs make one type of it for each kind."""
+
+    def forget(self) -> None:
+        """The file is about to be read from another place on."""
+
+
+class DemuxingReader:
+    """Reads what libavformat opened; what is met of the stream `beside` goes to it."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        *,
+        name: str,
+        limits: Limits,
+        counts: Counter[str],
+        beside: Beside | None = None,
+    ) -> None:
         self.opened = opened
+        self._beside = beside
+        self._streams = (opened.stream,) if beside is None else (opened.stream, beside.stream)
         self._container = opened.container
         self._stream = opened.stream
         self.name = name
@@ -122,6 +148,8 @@ class DemuxingReader:
         """Goes to `offset`, or to the start of the file for None."""
         self.decoding.counts["seeks"] += 1
         self._last = None
+        if self._beside is not None:
+            self._beside.forget()
         tries = [(self.first_ticks or 0 if offset is None else offset, False)]
         if offset is None:
             tries.insert(0 if self._starts_by_byte else 1, (0, True))
@@ -135,7 +163,8 @@ class DemuxingReader:
 
     def _packets(self) -> Iterator[VideoPacket]:
         """The packets from here on, up to the end of what can be read."""
-        demuxed = self._container.demux(self._stream)
+        # PyAV's stubs know a type of packets for one stream at a time.
+        demuxed = cast("Iterator[VideoPacket]", self._container.demux(*self._streams))
         counts = self.decoding.counts
         while True:
             try:
@@ -151,6 +180,9 @@ class DemuxingReader:
             most = self._limits.frames * _PACKETS_PER_FRAME_ALLOWED
             if counts["packets_read"] > most:
                 raise LimitError(f"{self.name}: more than {most} packets had to be read")
+            if self._beside is not None and packet.stream_index == self._beside.stream.index:
+                self._beside.take(packet)
+                continue
             if packet.has_sidedata("encryption_info"):
                 raise EncryptedError(f"{self.name}: the samples of its video stream are encrypted")
             self._last = packet
