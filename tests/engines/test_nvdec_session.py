@@ -1,5 +1,4 @@
 import importlib.util
-import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -225,30 +224,6 @@ def test_sessions_are_kept_by_kind_and_the_oldest_go_first():
     assert made == [KIND, OTHER, third]
     pool.pictures(OTHER, packets(1), {0}, counts=Counter())
     assert made == [KIND, OTHER, third, OTHER]
-
-
-def test_no_session_serves_two_threads_at_once():
-    class Busy(Echo):
-        def __init__(self, kind: StreamKind) -> None:
-            super().__init__(kind)
-            self.lock = threading.Lock()
-
-        def feed(self, packet: bytes, time: int, *, begins: bool) -> list[Surface]:
-            assert self.lock.acquire(blocking=False)
-            try:
-                return super().feed(packet, time, begins=begins)
-            finally:
-                self.lock.release()
-
-    pool, counts = SessionPool(Busy), Counter[str]()
-
-    def work(number: int) -> bool:
-        found = pool.pictures(KIND, packets(number % 256, 255), {0}, counts=counts)
-        return values(found) == {0: number % 256}
-
-    with ThreadPoolExecutor(8) as threads:
-        assert all(threads.map(work, range(400)))
-    assert not counts
 
 
 def test_planes_of_a_surface():

@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,15 +63,7 @@ def opened(
 def on_cpu(batch: FrameBatch) -> FrameBatch:
     if not batch.planes[0].is_cuda:
         return batch
-    return FrameBatch(
-        planes=tuple(plane.cpu() for plane in batch.planes),
-        color=batch.color,
-        full_size=batch.full_size,
-        answers=batch.answers,
-        pts_seconds=batch.pts_seconds,
-        orientation=batch.orientation,
-        profile=batch.profile,
-    )
+    return replace(batch, planes=tuple(plane.cpu() for plane in batch.planes))
 
 
 def decoded(data: bytes, format: str = "JPEG", **options: Any) -> FrameBatch:

@@ -167,6 +167,30 @@ def test_planes_in_padded_memory(implementation: str) -> None:
     assert_as_reference([padded], implementation)
 
 
+def spread(picture: Tensor) -> Tensor:
+    """A copy of a picture whose rows lie so far apart that the last is past 2^31 samples.
+
+    Memory that nobody touches is none on a CPU.
+    """
+    rows, columns, channels = picture.shape
+    apart = (1 << 31) // (rows - 1) + 1
+    memory = torch.empty((rows - 1) * apart + columns * channels, dtype=torch.uint8, device=DEVICE)
+    view = memory.as_strided(picture.shape, (apart, channels, 1))
+    return view.copy_(picture)
+
+
+@parametrize_implementation
+@pytest.mark.parametrize("orientation", [1, 8])
+def test_samples_and_results_past_2_31(orientation: int, implementation: str) -> None:
+    stored = picture(31, 23)
+    asked = resize((0, 0, 31, 23), 14, 9, orientation=orientation)
+    (wanted,) = made([Item((stored,), asked)], "reference")
+    far = spread(torch.zeros_like(wanted).to(DEVICE))
+    (result,) = made([Item((spread(stored),), asked)], implementation, into=[far])
+    assert_near(result, wanted)
+    assert_near(far.cpu(), wanted)
+
+
 @parametrize_implementation
 def test_light_instead_of_values(implementation: str) -> None:
     checks = (torch.arange(16)[:, None] + torch.arange(16)) % 2 * 255
