@@ -45,8 +45,8 @@ def _fault(fault: Any, model: type[BaseModel] | None) -> str:
     if kind == "extra_forbidden":
         return f"{path}: unknown" + (f"; allowed: {', '.join(inner.model_fields)}" if inner else "")
     if kind == "union_tag_invalid":
-        kinds = facts["expected_tags"].replace(", ", " or ")
-        return f"{path}.kind: expected {kinds}, received {facts['tag']!r:.100}"
+        most, _, last = facts["expected_tags"].rpartition(", ")
+        return f"{path}.kind: expected {most} or {last}, received {facts['tag']!r:.100}"
     message = str(fault["msg"]).removeprefix("Value error, ")
     if kind in _EXPECTED:
         message = _EXPECTED[kind].format_map(facts)

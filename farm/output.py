@@ -258,6 +258,6 @@ OutputSpec: TypeAlias = Annotated[
 def output_of(fields: Mapping[str, Any]) -> OutputSpec:
     """The output that keys and values describe; raises ValueError where they are wrong."""
     if (kind := kind_of(fields)) not in OUTPUT_MODELS:
-        kinds = " or ".join(map(repr, OUTPUT_MODELS))
-        raise ValueError(f"kind: expected {kinds}, received {kind!r:.100}")
+        *most, last = map(repr, OUTPUT_MODELS)
+        raise ValueError(f"kind: expected {', '.join(most)} or {last}, received {kind!r:.100}")
     return OUTPUT_MODELS[kind].model_validate(fields)

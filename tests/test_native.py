@@ -181,3 +181,59 @@ def test_any_row_is_an_entry_or_an_explained_error(row):
 def test_csv_and_json_rows_mean_the_same(width, quality):
     typed = {"source": "/a", "width": width, "quality": quality}
     assert parse({name: str(value) for name, value in typed.items()}) == parse(typed)
+
+
+BOARD = {"kind": "storyboard", "interval": 10.0, "width": 160}
+
+
+def test_flat_columns_override_the_outputs_that_have_them():
+    mixed = job({"width": 320}, BOARD)
+    thumbnail, board = parse({"source": "/a", "width": 80}, mixed).outputs
+    assert (thumbnail.width, board.width, board.interval) == (80, 80, 10)
+    thumbnail, board = parse({"source": "/a", "interval": 5}, mixed).outputs
+    assert (thumbnail, board.interval) == (mixed.outputs[0], 5)
+    thumbnail, board = parse({"source": "/a", "count": 7}, mixed).outputs
+    assert (thumbnail.count, board.count, board.interval) == (7, 7, None)
+
+
+def test_a_kind_says_which_outputs_the_columns_are_for():
+    mixed = job({"width": 320}, BOARD)
+    thumbnail, board = parse({"source": "/a", "kind": "storyboard", "width": 80}, mixed).outputs
+    assert (thumbnail.width, board.width) == (320, 80)
+    thumbnail, board = parse({"source": "/a", "kind": "thumbnail", "count": 3}, mixed).outputs
+    assert (thumbnail.count, board.count) == (3, None)
+
+
+def test_a_kind_that_the_job_has_not_is_one_output_more():
+    row = {"source": "/a", "kind": "storyboard", "interval": 2, "sheets": True, "columns": 5}
+    *thumbnails, board = parse(row).outputs
+    assert tuple(thumbnails) == JOB.outputs
+    assert (board.kind, board.interval, board.columns) == ("storyboard", 2, 5)
+    (alone,) = parse(row, job()).outputs
+    assert alone == board
+
+
+def test_csv_can_ask_for_a_storyboard():
+    row = {"source": "/a", "kind": "storyboard", "interval": "2.5", "sheets": "true"}
+    row |= {"columns": "5", "sheet_pixels": "2048", "position": "", "webvtt": "false"}
+    (board,) = parse(row, job()).outputs
+    found = (board.interval, board.sheets, board.columns, board.sheet_pixels, board.webvtt)
+    assert found == (2.5, True, 5, 2048, False)
+
+
+@pytest.mark.parametrize(
+    ("row", "outputs", "said"),
+    [
+        ({"kind": "film"}, (), "kind: expected 'thumbnail', 'storyboard' or 'clip', received"),
+        ({"interval": 5}, (), "interval: no output here has it; allowed: width, .*, count"),
+        ({"kind": "storyboard", "position": 5}, (BOARD,), "position: no output here has it; "),
+        ({"kind": "storyboard"}, (), "expected interval or count, received none"),
+        ({"kind": "storyboard", "count": 0}, (), "count: expected at least 1, received 0"),
+        ({"outputs": [BOARD], "kind": "clip"}, (), "expected outputs or kind; received both"),
+        ({"outputs": [BOARD | {"colour": 1}]}, (), r"outputs\[0\].colour: unknown; .*, interval"),
+        ({"vtt": "{stem}.vtt"}, (BOARD,), r"outputs\[0\].vtt: expected \{id\}, \{row\} or"),
+    ],
+)
+def test_errors_about_kinds(row, outputs, said):
+    with pytest.raises(InvalidEntryError, match=f"^row 12: {said}"):
+        parse({"source": "/a"} | row, job(*outputs))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from farm.errors import InvalidEntryError, LimitError
 from farm.geometry import Size
 from farm.media import MediaInfo, MediaKind
-from farm.plan import Plan, fingerprint, make_plans, settle
+from farm.plan import Naming, Plan, fingerprint, make_plans, settle
 from farm.settings import Limits
 from farm.spec import Entry
 
@@ -146,3 +146,89 @@ def test_fingerprint_covers_tag_and_row_where_a_filename_uses_them():
     assert fingerprint(entry(by_tag, tag="a")) != fingerprint(entry(by_tag, tag="b"))
     assert fingerprint(entry(by_row), row=1) != fingerprint(entry(by_row), row=2)
     assert fingerprint(entry(by_tag, tag="a"), row=1) == fingerprint(entry(by_tag, tag="a"), row=2)
+
+
+BOARD = {"kind": "storyboard", "width": 160}
+
+
+def test_a_storyboard_of_images_has_shots_with_keys_and_times():
+    (plan,) = plans(entry(BOARD | {"interval": 40}))
+    assert names(plan) == [f"e~clip-w160-storyboard-000{n}.jpg" for n in (1, 2, 3)]
+    assert plan.vtt.endswith("/e~clip-w160-storyboard.vtt")
+    assert plan.spans == ((0, 40), (40, 80), (80, 100))
+    assert plan.geometry.size == (160, 90)
+
+
+def test_tiles_have_no_keys_of_their_own():
+    (plan,) = plans(entry(BOARD | {"count": 2, "sheets": True, "webvtt": False}))
+    assert [(shot.index, shot.key) for shot in plan.shots] == [(1, None), (2, None)]
+    assert plan.vtt is None
+
+
+def test_without_a_probe_a_storyboard_knows_what_its_count_tells():
+    shots = [
+        len(plan.shots)
+        for plan in plans(
+            entry(
+                BOARD | {"count": 3},
+                BOARD | {"count": 3, "sheets": True, "width": 80},
+                BOARD | {"interval": 1, "width": 40},
+            ),
+            None,
+        )
+    ]
+    assert shots == [3, 0, 0]
+
+
+def test_too_many_tiles_are_refused_before_they_are_planned():
+    with pytest.raises(LimitError, match=r"at most 1000 .* ask for 100001"):
+        plans(entry({}, BOARD | {"interval": 0.001}))
+
+
+def test_webvtt_files_of_one_name_are_refused():
+    with pytest.raises(InvalidEntryError, match=r"same name: '.*storyboard\.vtt'"):
+        plans(entry(BOARD | {"interval": 5}, BOARD | {"interval": 5, "format": "png"}), None)
+
+
+def test_naming_knows_which_files_there_can_be():
+    outputs = (
+        {"count": 2},
+        BOARD | {"interval": 1},
+        BOARD | {"count": 3, "webvtt": False, "width": 80},
+        {"kind": "clip"},
+    )
+    naming = Naming(entry(*outputs), 1, Limits(outputs=20))
+    known = [(output, index) for output in range(-1, 5) for index in range(-1, 30)]
+    assert [file for file in known if file in naming] == [
+        *((0, index) for index in (1, 2)),
+        *((1, index) for index in range(21)),
+        *((2, index) for index in (1, 2, 3)),
+        (3, 1),
+    ]
+    assert "0" not in naming
+    assert naming.most == 21
+    assert naming.key(1, 0).endswith("-storyboard.vtt")
+
+
+def test_fingerprints_of_thumbnails_are_as_old_as_they_were():
+    """What earlier versions made stays made: no field may be added to what they hashed."""
+    made = Entry(
+        source="s3://b/x.mov",
+        destination="s3://o",
+        id="x",
+        tag="t",
+        outputs=(
+            {"width": 320, "height": 180, "fit": "crop", "format": "webp", "lossless": True,
+             "quality": 70},
+            {"count": 4, "width": 100, "filename": "{id}-%d.jpg", "accuracy": "exact"},
+        ),
+    )  # fmt: skip
+    assert fingerprint(made, row=3) == "3c8c5f71cafb9ebf15518631a9d585cb"
+
+
+@pytest.mark.parametrize("change", [{"interval": 6}, {"sheets": True}, {"vtt": "{id}.vtt"}])
+def test_fingerprints_cover_storyboards(change):
+    made = BOARD | {"interval": 5}
+    assert fingerprint(entry(made | change)) != fingerprint(entry(made))
+    in_row = {"vtt": "{row}.vtt"}
+    assert fingerprint(entry(made | in_row), row=1) != fingerprint(entry(made | in_row), row=2)

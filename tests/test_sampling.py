@@ -9,13 +9,16 @@ from hypothesis import strategies as st
 from farm.geometry import Size
 from farm.media import MediaInfo, MediaKind
 from farm.sampling import (
+    ALWAYS_SECONDS,
     DURATION_UNKNOWN,
     POSITION_BEFORE_START,
     POSITION_PAST_END,
     Target,
+    count_moments,
+    make_spans,
     make_targets,
 )
-from farm.spec import Accuracy, ThumbnailSpec
+from farm.spec import Accuracy, StoryboardSpec, ThumbnailSpec
 
 
 def video(duration=10.0, *, start=0.0, fps=25.0, frames=0) -> MediaInfo:
@@ -177,3 +180,42 @@ def test_the_drift_allowed_goes_with_every_keyframe() -> None:
         assert {target.max_drift_seconds for target in targets} == {2.0}
     targets, _ = make_targets(ThumbnailSpec.model_validate({"position": "frame:3"}), video())
     assert targets[0].max_drift_seconds is None
+
+
+def board(info, **fields):
+    made = StoryboardSpec.model_validate({"kind": "storyboard"} | fields)
+    targets, spans, warnings = make_spans(made, info)
+    assert len(targets) == len(spans) == count_moments(made, info)
+    return [target.seconds for target in targets], spans, warnings
+
+
+def test_an_interval_begins_with_the_video_and_ends_with_it():
+    seconds, spans, warnings = board(video(10.0, start=2.0), interval=4)
+    assert seconds == [2, 6, 10]
+    assert spans == ((0, 4), (4, 8), (8, 10))
+    assert warnings == ()
+
+
+def test_an_interval_that_the_length_is_a_multiple_of_has_no_moment_at_the_end():
+    assert board(video(10.0), interval=5)[0] == [0, 5]
+    # 100 * 0.29 is a little less than 29.
+    assert len(board(video(29.0), interval=0.29)[0]) == 100
+    assert board(video(1.0), interval=60)[1] == ((0, 1),)
+
+
+def test_a_count_of_a_storyboard_takes_the_middles():
+    seconds, spans, _ = board(video(10.0, start=1.0), count=4)
+    assert seconds == [2.25, 4.75, 7.25, 9.75]
+    assert spans == ((0, 2.5), (2.5, 5), (5, 7.5), (7.5, 10))
+
+
+def test_a_storyboard_of_what_has_no_length_is_one_picture():
+    always = ((0.0, ALWAYS_SECONDS),)
+    assert board(STILL, count=5) == ([0.0], always, ())
+    assert board(video(0.0, start=3.0, fps=0), interval=1) == ([3.0], always, (DURATION_UNKNOWN,))
+
+
+def test_a_storyboard_keeps_accuracy_and_drift():
+    made = StoryboardSpec(kind="storyboard", count=1, max_drift=2.0)
+    (target,), _, _ = make_spans(made, video())
+    assert target == Target(5.0, Accuracy.KEYFRAME, max_drift_seconds=2.0)

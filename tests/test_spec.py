@@ -161,7 +161,7 @@ def test_storyboards_say_what_is_wrong(fields: dict[str, Any], said: str) -> Non
 @pytest.mark.parametrize(
     ("output", "said"),
     [
-        ({"kind": "film"}, "outputs[1].kind: expected 'thumbnail' or 'storyboard' or 'clip', "),
+        ({"kind": "film"}, "outputs[1].kind: expected 'thumbnail', 'storyboard' or 'clip', "),
         ({"kind": "clip", "count": 3}, "outputs[1].count: unknown; allowed: width, height, fit,"),
         ({"kind": "clip", "framerate": 0}, "outputs[1].framerate: expected more than 0"),
         ({"kind": "clip", "format": "webm"}, "outputs[1].format: expected 'mp4', received 'webm'"),

@@ -227,3 +227,63 @@ def test_a_tilde_of_an_id_does_not_end_it():
 def test_different_ids_have_different_keys(one, other):
     made = [key("{id}.jpg", id=text[:255]) for text in (one, other)]
     assert (made[0] == made[1]) == (one[:255] == other[:255])
+
+
+BOARD = {"kind": "storyboard", "interval": 2}
+
+
+def board_key(*, index, **fields) -> str:
+    made = Entry.model_validate(
+        {"source": "/in/a.mp4", "id": "e1", "destination": "/out", "outputs": [BOARD | fields]}
+    )
+    return make_key(made, row=7, output=0, index=index)
+
+
+@pytest.mark.parametrize(
+    ("fields", "image", "vtt"),
+    [
+        ({}, "8b5/e1~a-storyboard-0002.jpg", "8b5/e1~a-storyboard.vtt"),
+        (
+            {"width": 9, "height": 5, "fit": "crop", "format": "webp", "sheets": True},
+            "8b5/e1~a-9x5-crop-storyboard-0002.webp",
+            "8b5/e1~a-9x5-crop-storyboard.vtt",
+        ),
+        ({"filename": "{id}-%02d.jpg"}, "e1-02.jpg", "e1.vtt"),
+        ({"filename": "f/{index}.{ext}"}, "f/2.jpg", "f/storyboard.vtt"),
+        ({"filename": "{index}/x.{id}"}, "2/x.e1", "x.e1.vtt"),
+        ({"filename": "a/%%1 {id}_%d"}, "a/%1 e1_2", "a/%1 e1.vtt"),
+        ({"filename": "%d.jpg", "vtt": "v/{stem}.{ext}"}, "2.jpg", "v/a.vtt"),
+    ],
+)
+def test_names_of_a_storyboard(fields, image, vtt):
+    assert board_key(index=2, **fields) == image
+    assert board_key(index=0, **fields) == vtt
+
+
+@pytest.mark.parametrize(
+    ("index", "fields", "said"),
+    [
+        (2, {"filename": "{id}.jpg"}, r"outputs\[0\]\.filename: expected %d or .* several files"),
+        (0, {"vtt": "{id}-%d.vtt"}, r"outputs\[0\]\.vtt: expected no %d"),
+        (0, {"vtt": "{name}.vtt"}, r"outputs\[0\]\.vtt: unknown placeholder"),
+    ],
+)
+def test_templates_that_do_not_serve_a_storyboard(index, fields, said):
+    with pytest.raises(InvalidEntryError, match=said):
+        board_key(index=index, **fields)
+
+
+def test_one_sheet_needs_no_number():
+    assert board_key(index=1, filename="{id}.jpg", sheets=True) == "e1.jpg"
+
+
+def test_a_clip_has_its_own_extension():
+    made = Entry.model_validate(
+        {
+            "source": "/in/a.mov",
+            "id": "e1",
+            "destination": "/out",
+            "outputs": [{"kind": "clip", "width": 9}],
+        }
+    )
+    assert make_key(made, row=1, output=0, index=1) == "8b5/e1~a-w9.mp4"

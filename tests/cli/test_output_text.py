@@ -10,7 +10,7 @@ from farm.cli.output_text import output_text, parse_output, parse_size
 from farm.errors import InvalidJobError
 from farm.geometry import Fit
 from farm.position import Position, parse_position
-from farm.spec import FORMAT_OPTIONS, Accuracy, ImageFormat, Subsampling, ThumbnailSpec
+from farm.spec import FORMAT_OPTIONS, Accuracy, ImageFormat, SizedSpec, Subsampling, ThumbnailSpec
 
 
 def test_reads_a_size_and_fields() -> None:
@@ -117,9 +117,29 @@ def test_reads_what_it_writes(spec: ThumbnailSpec) -> None:
 @given(st.text(max_size=40))
 def test_refuses_any_text_with_an_error_of_ours(text: str) -> None:
     with suppress(InvalidJobError):
-        assert isinstance(parse_output(text), ThumbnailSpec)
+        assert isinstance(parse_output(text), SizedSpec)
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**6))
 def test_size_has_both_sides(width: int, height: int) -> None:
     assert parse_size(f"{width}x{height}") == {"width": width, "height": height}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "160x90,kind=storyboard,interval=10,sheets=true,columns=5",
+        "kind=storyboard,count=20,webvtt=false",
+        "x90,kind=clip,start=10%,duration=2.5,audio=false",
+    ],
+)
+def test_other_kinds_are_written_as_they_are_read(text: str) -> None:
+    spec = parse_output(text)
+    assert parse_output(output_text(spec)) == spec
+    assert sorted(output_text(spec).split(",")) == sorted(text.split(","))
+
+
+def test_the_fields_of_a_kind_are_allowed_wherever_it_stands() -> None:
+    assert parse_output("interval=5,kind=storyboard") == parse_output("kind=storyboard,interval=5")
+    with pytest.raises(InvalidJobError, match=r"position: unknown; allowed: .*, interval"):
+        parse_output("kind=storyboard,interval=5,position=3")

@@ -83,3 +83,21 @@ def test_a_missing_manifest_is_the_callers_error(farm: Farm, tmp_path: Path) -> 
     said = farm("plan", "--manifest", tmp_path / "none.jsonl", *words)
     assert said.code == 2
     assert "none.jsonl" in said.err
+
+
+def test_plans_a_storyboard(farm: Farm, archive: Path) -> None:
+    words = ("plan", "--manifest", archive, "--destination", "/out", "--output")
+    spec = "64x48,kind=storyboard,interval=40,sheets=true,filename={id}-%d.jpg"
+    said = farm(*words, spec)
+    assert said.out.splitlines()[2:7] == [
+        "   64x48,kind=storyboard,filename={id}-%d.jpg,interval=40,sheets=true"
+        "  box 0,0 to 320,240 -> 64x48",
+        "     0.000 s keyframe  a tile",
+        "     40.000 s keyframe  a tile",
+        "     80.000 s keyframe  a tile",
+        "     /out/good.vtt",
+    ]
+    good = json.loads(farm(*words, spec, "--json").out.splitlines()[0])
+    assert good["outputs"][0]["files"] == [{"key": "good.vtt", "uri": "/out/good.vtt"}]
+    unprobed = farm(*words, spec, "--no-probe").out.splitlines()
+    assert unprobed[2:3] == ["     /out/good.vtt"]

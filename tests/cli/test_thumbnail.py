@@ -80,6 +80,14 @@ def test_a_file_without_a_picture_ends_with_1(farm: Farm, tmp_path: Path) -> Non
         ),
         (["-o", "x.jpg", "--fit", "max", "--set", "fit=pad"], "--set: fit: is told by another"),
         (["-o", "x.png", "--set", "progressive=true"], "progressive: only with format jpg"),
+        (["-o", "x.jpg", "--output", "kind=storyboard,interval=1"], "--out: expected %d in"),
+        (["-o", "x%d.jpg", "--output", "kind=storyboard"], "expected interval or count"),
+        (
+            ["-o", "x.jpg", "--output", "kind=film"],
+            "kind: expected 'thumbnail', 'storyboard' or 'clip', ",
+        ),
+        (["-o", "x.jpg", "--output", "9x,format=png"], "--output: format: is told by another"),
+        (["-o", "x.mp4", "--output", "interval=1"], "--output: interval: unknown; allowed: "),
         ([], "Missing option '--out'"),
     ],
 )
@@ -94,3 +102,24 @@ def test_a_source_with_a_password_is_refused(farm: Farm, tmp_path: Path) -> None
     ended = farm("thumbnail", "s3://user:word@bucket/a.mp4", "-o", tmp_path / "x.jpg")
     assert ended.code == 2
     assert ended.err.startswith("farm: invalid_entry: source: expected no password in a URI")
+
+
+def test_makes_a_storyboard_of_sheets(farm: Farm, source: Path, tmp_path: Path) -> None:
+    spec = "64x48,kind=storyboard,interval=10,sheets=true,columns=5"
+    said = farm("thumbnail", source, "-o", tmp_path / "sprite.jpg", "--output", spec)
+    assert said.code == 0, said.err
+    with Image.open(tmp_path / "sprite.jpg") as picture:
+        assert picture.size == (5 * 64, 2 * 48)
+    vtt = (tmp_path / "sprite.vtt").read_text()
+    assert vtt.count("sprite.jpg#xywh=") == 10
+    first, second = said.out.splitlines()
+    assert first.startswith(f"{tmp_path / 'sprite.vtt'}  ")
+    assert second.startswith(f"{tmp_path / 'sprite.jpg'}  320x96, ")
+
+
+def test_makes_a_storyboard_of_images(farm: Farm, source: Path, tmp_path: Path) -> None:
+    words = ["-o", tmp_path / "x%d.png", "-s", "32x", "--count", 3, "--set", "kind=storyboard"]
+    said = farm("thumbnail", source, *words)
+    assert said.code == 0, said.err
+    names = sorted(path.name for path in tmp_path.iterdir() if path != source)
+    assert names == ["x.vtt", "x1.png", "x2.png", "x3.png"]
