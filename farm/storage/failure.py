@@ -46,6 +46,7 @@ _UNAVAILABLE_NAMES = {
     "ServiceResponseError",
 }
 _UNAVAILABLE_CODES = {"SlowDown", "RequestTimeout", "ServiceUnavailable", "InternalError"}
+_DENIED_CODES = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired"}  # by HTTP 400
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -127,6 +128,7 @@ def attempt(call: Callable[[], T], uri: str, side: Side) -> T:
 
 def translate(error: BaseException, uri: str, side: Side) -> errors.FarmError:
     """The farm's error for a store's exception, with the redacted URI and the cause in its text."""
+    error = _own(error) or error
     return _class(error, side)(f"cannot {side.verb} {redact(uri)!r}: {_reason(error)}")
 
 
@@ -142,6 +144,13 @@ def http_status(error: BaseException | None) -> int | None:
             return status
         error = error.__cause__
     return None
+
+
+def _own(error: BaseException | None) -> NotUsableError | None:
+    """What our own code raised inside a library, which wrapped it."""
+    while error is not None and not isinstance(error, NotUsableError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _class(error: BaseException, side: Side) -> type[errors.FarmError]:
@@ -170,7 +179,7 @@ def _class(error: BaseException, side: Side) -> type[errors.FarmError]:
 def _class_of_status(status: int, side: Side, code: str) -> type[errors.FarmError]:
     if status in (404, 410):
         return side.missing
-    if status in (401, 403, 407):
+    if status in (401, 403, 407) or code in _DENIED_CODES:
         return side.denied
     if status == HTTPStatus.PRECONDITION_FAILED:
         return side.changed

@@ -2,6 +2,8 @@
 
 import importlib
 import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from farm.storage import profile
@@ -11,12 +13,26 @@ from farm.storage.location import Location
 _EXTRAS = {"s3": "s3", "s3a": "s3", "http": "http", "https": "http"}
 
 _lock = threading.Lock()
-_filesystems: dict[object, Any] = {}
+_filesystems: dict[tuple[Any, ...], Any] = {}
+
+
+@contextmanager
+def registered(options: Mapping[str, Any]) -> Iterator[str]:
+    """A profile of that name with these options for as long: `scheme://NAME@bucket/key`."""
+    name = profile.register(options)
+    try:
+        yield name
+    finally:
+        profile.forget(name)
+        with _lock:
+            for key in [key for key in _filesystems if key[1] == name]:
+                del _filesystems[key]
 
 
 def filesystem(place: Location, **defaults: Any) -> Any:
     """The filesystem of a place; `defaults` are options that a profile may override.
 
+    Where both have a mapping under one name, the profile's goes over the default key by key.
     An edited profiles file makes new ones. Raises NotUsableError with the install hint where a
     package is missing, NotAllowedError where the profile is.
     """
@@ -26,7 +42,7 @@ def filesystem(place: Location, **defaults: Any) -> Any:
     with _lock:
         if key not in _filesystems:
             options = from_uri | profile.options(place.scheme, place.profile)
-            _filesystems[key] = _create(known, defaults | options)
+            _filesystems[key] = _create(known, _merged(defaults, options))
         return _filesystems[key]
 
 
@@ -40,6 +56,15 @@ def _class(scheme: str) -> Any:
         raise NotUsableError(f"no package for {scheme}:// is installed; {hint}") from None
     except ValueError:
         raise NotUsableError(f"expected a scheme that fsspec knows, received {scheme!r}") from None
+
+
+def _merged(defaults: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        name: defaults[name] | options[name]
+        for name in defaults.keys() & options.keys()
+        if isinstance(defaults[name], dict) and isinstance(options[name], dict)
+    }
+    return defaults | options | both
 
 
 def _create(known: Any, options: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Finds the credentials of a URI's profile in a file of this machine, and nowhere else.
+"""Finds the credentials of a URI's profile in a file of this machine or this process's memory.
 
 The file at $FARM_PROFILES (default ~/.config/thumbfarm/profiles.yaml; YAML, or TOML by its suffix):
 
@@ -9,16 +9,36 @@ The file at $FARM_PROFILES (default ~/.config/thumbfarm/profiles.yaml; YAML, or 
 
 A profile holds options of the fsspec filesystem. `s3://archive@bucket/key` uses profile `archive`
 alone; a URI without a profile uses `defaults` of its scheme, if there are any.
+
+A process may also register a profile for a while, under a name that nobody can guess: that is how
+credentials which came with a request are used.
 """
 
 import os
+import secrets
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from farm.storage.failure import NotAllowedError
 
 _DEFAULT_PATH = "~/.config/thumbfarm/profiles.yaml"
+
+
+_registered: dict[str, dict[str, Any]] = {}
+
+
+def register(options: Mapping[str, Any]) -> str:
+    """Keeps options in this process until they are forgotten; the name to use in URIs."""
+    name = f"registered-{secrets.token_hex(16)}"
+    _registered[name] = dict(options)
+    return name
+
+
+def forget(name: str) -> None:
+    """Drops what was registered."""
+    _registered.pop(name, None)
 
 
 def profiles_path() -> Path:
@@ -40,6 +60,8 @@ def options(scheme: str, profile: str | None) -> dict[str, Any]:
 
     Raises NotAllowedError, whose text names no value.
     """
+    if profile in _registered:
+        return dict(_registered[profile])
     path = profiles_path()
     document = _read(path)
     section, name = ("defaults", scheme) if profile is None else ("profiles", profile)

@@ -2,14 +2,18 @@
 
 import errno
 import importlib
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
+from farm.errors import FarmError
 from farm.settings import Limits
-from farm.storage.failure import READ, NotUsableError, attempt, http_status, known
+from farm.storage.failure import READ, WRITE, NotUsableError, attempt, http_status, known
 from farm.storage.filesystem import filesystem
 from farm.storage.listing import Listed, Scope
 from farm.storage.location import Location, parse
@@ -23,6 +27,9 @@ _CONFIG = {
     "request_checksum_calculation": "when_required",
     "response_checksum_validation": "when_required",
 }
+
+_PART_BYTES = 16 << 20
+_MOST_PARTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,8 @@ class S3Store(RemoteStore):
         """Writes the object in one request, with its type and its hash as metadata `sha256`."""
         arguments: dict[str, Any] = {"ContentType": content_type} if content_type else {}
         if sha256:
-            arguments["Metadata"] = {"sha256": sha256}
+            more = _filesystem(place).s3_additional_kwargs.get("Metadata", {})
+            arguments["Metadata"] = {**more, "sha256": sha256}
         _call("put_object", place, Body=data, **arguments)
 
     def put_new(self, place: Location, data: bytes, *, again: bool) -> bool:
@@ -119,6 +127,43 @@ class S3Store(RemoteStore):
             return attempt(ask, place.uri, READ).data
 
         return RangeSource(fetch, size=first.size, name=place.uri, head=first.data, requests=1)
+
+
+def put_file(uri: str, path: Path, *, content_type: str | None = None) -> None:
+    """Stores a file of any size, in parts where it is large, over whatever was there.
+
+    Raises a StoreError, or OSError where the file cannot be read.
+    """
+    place = parse(uri)
+    kind = {"ContentType": content_type} if content_type else {}
+    with path.open("rb") as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        if size_bytes > _PART_BYTES:
+            _put_parts(place, file, size_bytes, kind)
+        else:
+            data = file.read()
+            attempt(partial(_call, "put_object", place, Body=data, **kind), uri, WRITE)
+
+
+def _put_parts(place: Location, file: BinaryIO, size_bytes: int, kind: dict[str, str]) -> None:
+    """Parts by one request each; where one fails for good, none stays."""
+
+    def call(method: str, **arguments: Any) -> Any:
+        return attempt(partial(_call, method, place, **arguments), place.uri, WRITE)
+
+    part_bytes = max(_PART_BYTES, -(-size_bytes // _MOST_PARTS))
+    upload = call("create_multipart_upload", **kind)["UploadId"]
+    parts = []
+    try:
+        for number in range(1, -(-size_bytes // part_bytes) + 1):
+            data = file.read(part_bytes)
+            answer = call("upload_part", PartNumber=number, UploadId=upload, Body=data)
+            parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+        call("complete_multipart_upload", UploadId=upload, MultipartUpload={"Parts": parts})
+    except BaseException:
+        with suppress(FarmError):
+            call("abort_multipart_upload", UploadId=upload)
+        raise
 
 
 def _filesystem(place: Location) -> Any:

@@ -49,6 +49,9 @@ class Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):  # the client is gone
             getattr(self, f"do_{name}")()
 
+    def do_PUT(self) -> None:
+        time.sleep(30)
+
     def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.send_response(status)
         headers.setdefault("Content_Length", str(len(body)))

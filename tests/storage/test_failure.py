@@ -56,6 +56,12 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (client_error(500, ""), errors.SourceUnavailableError, errors.StoreUnavailableError),
         (client_error(429, ""), errors.SourceUnavailableError, errors.StoreUnavailableError),
         (client_error(501, "NotImplemented"), errors.SourceError, errors.StoreError),
+        (client_error(400, "ExpiredToken"), errors.SourceDeniedError, errors.StoreDeniedError),
+        (
+            caused(OSError(), caused(ValueError("wrapped"), NotAllowedError("no"))),
+            errors.SourceDeniedError,
+            errors.StoreDeniedError,
+        ),
         (client_error(400, "BadDigest"), errors.SourceError, errors.StoreError),
         (client_error(507, ""), errors.DiskFullError, errors.DiskFullError),
         (

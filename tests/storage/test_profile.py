@@ -7,7 +7,7 @@ import pytest
 from farm import errors, storage
 from farm.storage import profile
 from farm.storage.failure import NotAllowedError
-from farm.storage.filesystem import filesystem
+from farm.storage.filesystem import filesystem, registered
 from farm.storage.location import parse
 
 SECRET = "hunter2"
@@ -86,3 +86,24 @@ def test_schemes_that_are_not_there() -> None:
         storage.get("nosuch://a/b")
     with pytest.raises(errors.StoreError, match="no package for gs:// is installed"):
         storage.put("gs://bucket/key", b"")
+
+
+def test_what_is_registered_stands_for_a_while(file: Path) -> None:
+    options = {"global_store": False}
+    with registered(options) as name, registered(options) as other:
+        assert name != other
+        storage.put(f"memory://{name}@folder/x", b"1")
+        assert storage.get(f"memory://{name}@folder/x") == b"1"
+        kept = filesystem(parse(f"memory://{name}@folder/x"))
+        assert filesystem(parse(f"memory://{name}@folder/x")) is kept
+        assert filesystem(parse(f"memory://{other}@folder/x")) is not kept
+    for gone in (name, other):
+        with pytest.raises(errors.SourceDeniedError, match="is not in"):
+            storage.get(f"memory://{gone}@folder/x")
+
+
+def test_mappings_of_options_are_merged(file: Path) -> None:
+    with registered({"config_kwargs": {"b": 2, "c": 3}, "key": "K"}) as name:
+        found = filesystem(parse(f"s3://{name}@bucket/x"), config_kwargs={"a": 1, "b": 1}, key="L")
+    assert found.config_kwargs == {"a": 1, "b": 2, "c": 3}
+    assert found.key == "K"

@@ -2,12 +2,14 @@
 
 import logging
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from farm import errors, storage
 from farm.storage import failure, s3
+from farm.storage.filesystem import registered
 from farm.storage.location import parse
 from farm.storage.source import HEAD_BYTES
 from tests.s3 import SECRET, S3Server, s3_server
@@ -68,6 +70,45 @@ def test_type_and_hash_are_kept(bucket: str) -> None:
     assert head["ContentType"] == "image/png"
     assert head["Metadata"] == {"sha256": "ab" * 32}
     assert storage.stat(uri).etag == head["ETag"].strip('"')
+
+
+def test_metadata_of_a_profile_stays(s3_server: S3Server, bucket: str) -> None:
+    keys = {"key": "K", "secret": SECRET, "endpoint_url": s3_server.endpoint}
+    with registered(keys | {"s3_additional_kwargs": {"Metadata": {"shot": "1"}}}) as name:
+        storage.put(f"{bucket.replace('moto', name)}/x", b"1", sha256="ab")
+    head = s3._call("head_object", parse(f"{bucket}/x"))
+    assert head["Metadata"] == {"shot": "1", "sha256": "ab"}
+
+
+class TestPutFile:
+    def test_small_and_large(self, bucket: str, tmp_path: Path) -> None:
+        for size in (0, 5, s3._PART_BYTES, 2 * s3._PART_BYTES + 3):
+            data = random.Random(size).randbytes(size)
+            (tmp_path / "x").write_bytes(data)
+            s3.put_file(f"{bucket}/x", tmp_path / "x", content_type="video/mp4")
+            assert storage.get(f"{bucket}/x") == data
+            assert s3._call("head_object", parse(f"{bucket}/x"))["ContentType"] == "video/mp4"
+
+    def test_parts_are_sent_again(
+        self, bucket: str, tmp_path: Path, interference: Interference
+    ) -> None:
+        (tmp_path / "x").write_bytes(b"x" * (s3._PART_BYTES + 1))
+        interference.before["upload_part"] = [TimeoutError(), client_error(503, "SlowDown")]
+        s3.put_file(f"{bucket}/x", tmp_path / "x")
+        assert interference.calls.count("upload_part") == 4
+        assert storage.stat(f"{bucket}/x").size == s3._PART_BYTES + 1
+
+    def test_nothing_stays_of_what_failed(
+        self, bucket: str, tmp_path: Path, interference: Interference
+    ) -> None:
+        (tmp_path / "x").write_bytes(b"x" * (s3._PART_BYTES + 1))
+        interference.before["complete_multipart_upload"] = [client_error(403, "AccessDenied")]
+        with pytest.raises(errors.StoreDeniedError):
+            s3.put_file(f"{bucket}/x", tmp_path / "x")
+        place = parse(bucket)
+        left = s3._filesystem(place).call_s3("list_multipart_uploads", Bucket=s3._split(place)[0])
+        assert "Uploads" not in left
+        assert not storage.exists(f"{bucket}/x")
 
 
 def test_a_replaced_source_is_noticed(bucket: str) -> None:
