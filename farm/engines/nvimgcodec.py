@@ -62,6 +62,11 @@ class _Still:
         header = self.header
         try:
             plane = batch().decode(Coded(data, header.size, header.has_alpha, region))
+        except NoPictureError:
+            if region is None:
+                raise
+            # Perhaps what decodes this codec here knows of no regions.
+            return self._full_size(data, None)
         # The library raises nothing else for a file; these are faults of its own or of the GPU.
         except (RuntimeError, ValueError, MemoryError, CountError) as error:
             raise self._own_fault(error) from error

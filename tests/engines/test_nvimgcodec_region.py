@@ -7,6 +7,8 @@ from PIL import Image
 
 from farm.engines import Wish, nvjpeg_scaled
 from farm.engines.frame import FrameBatch
+from farm.engines.nvimgcodec_batch import StillBatch
+from farm.engines.nvimgcodec_batch import batch as batch_of_process
 from farm.engines.nvjpeg_scaled import ScaledDecoder
 from farm.geometry import Box, Size
 from farm.picture import finish, wish_for
@@ -145,6 +147,19 @@ def test_what_is_shrunk_on_load_comes_whole(monkeypatch):
     assert batch.region is None
     assert opening.notes == {"frames_decoded": 1, "shrink": 4}
     assert tuple(batch.planes[0].shape) == (1, 40, 400, 3)
+
+
+def test_a_library_that_has_no_regions_of_a_codec_decodes_all(monkeypatch):
+    real = batch_of_process()._decode_streams
+
+    def decode(streams, params):
+        whole = [stream for stream in streams if stream.view is None]
+        made = iter(real(whole, params) if whole else [])
+        return [next(made) if stream.view is None else None for stream in streams]
+
+    monkeypatch.setattr("farm.engines.nvimgcodec.batch", lambda: StillBatch(decode))
+    batch = both(saved(noise(WIDE), "JPEG"), "JPEG")
+    assert batch.region is None
 
 
 def test_the_record_tells_the_region():
