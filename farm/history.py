@@ -12,7 +12,7 @@ from farm import storage
 from farm.dialects.native import parse_row
 from farm.errors import InvalidEntryError, LimitError
 from farm.ledger import Ledger, Pass, PassReason
-from farm.plan import make_plans
+from farm.plan import known_keys, make_plans
 from farm.record import Record, Status
 from farm.row import Row
 from farm.spec import Job
@@ -119,7 +119,10 @@ def done_fingerprints(ledger: Ledger, before: int) -> set[bytes]:
 
 
 def _perhaps_stored(ledger: Ledger, number: int) -> Iterator[str]:
-    """The pictures that a pass which was never finished may have stored without a record."""
+    """The files that a pass which was never finished may have stored without a record.
+
+    Of a storyboard those that are stored first stand for the others, whose number nobody knows.
+    """
     committed = ledger.committed(number)
     refs = ledger.shards(number, ledger.parts(number))
     open_refs = [ref for ref in refs if ref.name not in committed]
@@ -129,8 +132,8 @@ def _perhaps_stored(ledger: Ledger, number: int) -> Iterator[str]:
             with contextlib.suppress(InvalidEntryError, LimitError):
                 entry = parse_row(row.fields or {}, number=row.number, job=job)
                 for plan in make_plans(entry, row.number, None, limits=job.settings.limits):
-                    for shot in plan.shots:
-                        yield storage.redact(storage.join(entry.destination, shot.key))
+                    for key in known_keys(plan):
+                        yield storage.redact(storage.join(entry.destination, key))
 
 
 def rows_to_redo(ledger: Ledger, before: int, statuses: tuple[Status, ...]) -> Iterator[Row]:

@@ -98,10 +98,10 @@ def make_plans(
 ) -> tuple[Plan | ClipPlan, ...]:
     """The plans of all outputs of an entry, which is row number `row` of its manifest.
 
-    Without `info` the shots have keys but no targets, and there is no geometry; what a storyboard
-    holds is then unknown, unless it has a `count` of images. Raises LimitError where too many or
-    too large pictures are asked for, and InvalidEntryError where two of them would have the same
-    name.
+    Without `info` the shots have keys but no targets, and there is no geometry; of a storyboard
+    only the first image or sheet is known then, unless it has a `count` of images. Raises
+    LimitError where too many or too large pictures are asked for, and InvalidEntryError where two
+    of them would have the same name.
     """
     plans = []
     total = 0
@@ -114,7 +114,7 @@ def make_plans(
                 f"outputs[{output}] ask for {total}"
             )
         plans.append(_plan(output, spec, info, naming))
-    check_names((plan.output, key) for plan in plans for key in _keys(plan))
+    check_names((plan.output, key) for plan in plans for key in known_keys(plan))
     return tuple(plans)
 
 
@@ -135,8 +135,8 @@ def _plan(output: int, spec: OutputSpec, info: MediaInfo | None, naming: Naming)
         return Plan(output, spec, _shots(output, targets, naming), geometry, warnings)
     vtt = naming.key(output, VTT_INDEX) if spec.webvtt else None
     if info is None:
-        known = () if spec.sheets else (None,) * (spec.count or 0)
-        return Plan(output, spec, _shots(output, known, naming), None, vtt=vtt)
+        known = 1 if spec.sheets else spec.count or 1
+        return Plan(output, spec, _shots(output, (None,) * known, naming), None, vtt=vtt)
     targets, spans, warnings = make_spans(spec, info)
     shots = _shots(output, targets, None if spec.sheets else naming)
     return Plan(output, spec, shots, geometry, warnings, spans, vtt)
@@ -205,8 +205,8 @@ def check_names(files: Iterable[tuple[int, str]]) -> None:
         seen[name] = (output, key)
 
 
-def _keys(plan: Plan | ClipPlan) -> list[str]:
-    """The keys that are known of an output."""
+def known_keys(plan: Plan | ClipPlan) -> list[str]:
+    """The keys that are known of an output's files."""
     if isinstance(plan, ClipPlan):
         return [plan.key]
     return [key for key in (*(shot.key for shot in plan.shots), plan.vtt) if key is not None]

@@ -177,7 +177,7 @@ def test_without_a_probe_a_storyboard_knows_what_its_count_tells():
             None,
         )
     ]
-    assert shots == [3, 0, 0]
+    assert shots == [3, 1, 1]
 
 
 def test_too_many_tiles_are_refused_before_they_are_planned():

@@ -100,4 +100,4 @@ def test_plans_a_storyboard(farm: Farm, archive: Path) -> None:
     good = json.loads(farm(*words, spec, "--json").out.splitlines()[0])
     assert good["outputs"][0]["files"] == [{"key": "good.vtt", "uri": "/out/good.vtt"}]
     unprobed = farm(*words, spec, "--no-probe").out.splitlines()
-    assert unprobed[2:3] == ["     /out/good.vtt"]
+    assert unprobed[2:4] == ["     /out/good-1.jpg", "     /out/good.vtt"]
