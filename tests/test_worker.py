@@ -21,9 +21,10 @@ from farm.ledger import Ledger
 from farm.options import RunOptions
 from farm.passes import Passes
 from farm.record import Status
-from farm.settings import Settings
+from farm.settings import Limits, Settings
+from farm.spec import Entry
 from farm.worker import Worker
-from tests.lanes import shared_pool
+from tests.lanes import shared_pool, wait_until
 from tests.recipes import make_job, make_ledger, records_by_row, write_manifest, write_source
 
 
@@ -211,6 +212,47 @@ class TestDrain:
         began = one._drains["run"]
         one.drain("run")
         assert one._drains["run"] == began
+
+
+class TestUrgentEntries:
+    @pytest.fixture
+    def entry(self, tmp_path):
+        def made(**recipe):
+            source = write_source(tmp_path / "u.syn", **recipe)
+            outputs = ({"width": 16, "format": "png"},)
+            return Entry(source=str(source), destination=str(tmp_path / "u"), outputs=outputs)
+
+        return made
+
+    def test_each_has_its_record(self, one, entry):
+        record = one.run_entry(entry(), Limits(), "k")
+        assert (record.status, record.worker, len(record.artifacts)) == (Status.OK, one.name, 1)
+        assert one.run_entry(entry(fault="error"), Limits(), "k").error_code == "corrupt"
+        assert not one.is_busy
+
+    def test_one_may_be_cancelled_before_it_comes(self, one, entry, tmp_path):
+        one.cancel_entry("k")
+        assert one.run_entry(entry(), Limits(), "k").status is Status.DEFERRED
+        assert one.run_entry(entry(), Limits(), "other").status is Status.OK
+
+    def test_it_is_busy_until_they_end(self, one, entry):
+        with ThreadPoolExecutor(1) as executor:
+            running = executor.submit(one.run_entry, entry(fault="hang"), Limits(), "k")
+            wait_until(lambda: one.is_busy)
+            one.cancel_entry("k")
+            assert running.result(timeout=20).status is Status.DEFERRED
+        assert not one.is_busy
+
+    def test_closing_ends_them_undone(self, one, entry, monkeypatch):
+        monkeypatch.setattr(one.pool, "close", lambda: None)
+        running = one.entry_threads.submit(one.run_entry, entry(fault="hang"), Limits(), "k")
+        wait_until(lambda: one.is_busy)
+        one.close()
+        assert running.result(timeout=20).status is Status.DEFERRED
+
+    def test_it_has_slots_for_those_in_lanes_and_a_few_more(self, monkeypatch):
+        monkeypatch.setattr(worker, "LanePool", lambda **_: SimpleNamespace(lanes=3))
+        assert Worker(Settings(reserved_lanes=2)).entry_slots == 13
 
 
 def test_it_has_as_many_lanes_as_cores_unless_told(monkeypatch):

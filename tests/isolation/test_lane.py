@@ -377,7 +377,7 @@ class TestPool:
         with ThreadPoolExecutor(3) as executor:
             with pool.lease():
                 alone = executor.submit(work, "alone", alone=True)
-                wait_until(lambda: pool._turns._waiting_alone)
+                wait_until(lambda: pool._turns._waiting)
                 # There is a lane to be had, but who waits for all of them goes first.
                 others = [executor.submit(work, "other", alone=False) for _ in range(2)]
                 time.sleep(0.1)
