@@ -6,6 +6,7 @@ import random
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,17 @@ class TestKeys:
         for hidden in (SECRET, TOKEN):
             assert hidden not in caplog.text
             assert hidden not in f"{place} {place!r} {bucket!r}"
+
+
+def test_many_places_at_once(s3_server: S3Server, tmp_path: Path) -> None:
+    def carry(number: int) -> bytes:
+        place = place_of(s3_server)
+        with open_bucket(place, policy=LOCAL, terms=Terms(most_bytes=MIB)) as bucket:
+            bucket.upload("x", str(number).encode())
+            return bucket.download("x", tmp_path / str(number)).path.read_bytes()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(carry, range(8))) == [str(number).encode() for number in range(8)]
 
 
 def test_nothing_stays_of_the_keys(place: S3Place) -> None:
