@@ -24,15 +24,15 @@ thumbnails. Jobs run on the farm's own cluster.
 
 
 def create_app(config: ServiceConfig, cluster: Callable[[], Cluster]) -> FastAPI:
-    """The ASGI application; the cluster is opened when it starts and closed when it ends."""
+    """The ASGI application over a service that is opened here and closed when it ends.
+
+    Raises RunError or InvalidJobError where the service cannot be opened.
+    """
+    service = Service.open(config, cluster, ended=lambda _: courier.wake())
+    courier = Courier(service)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        courier: Courier | None = None
-        service = Service.open(
-            config, cluster, ended=lambda _: courier.wake() if courier is not None else None
-        )
-        courier = Courier(service)
         app.state.service = service
         service.runner.start()
         courier.start()

@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from farm.errors import RunError
+from farm.errors import RunConflictError, RunError
 from farm.service.model import SCHEMA_VERSION, facts, metadata
 
 _BUSY_SECONDS = 30.0
+# PostgreSQL's advisory locks are numbers.
+_CLAIM = 0x7468756D62
+_WRITES = _CLAIM + 1
 
 
 class Database:
@@ -20,15 +23,18 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
+        self._claim: Connection | None = None
         try:
             self._engine = create_engine(
                 url, pool_size=16, max_overflow=64, pool_pre_ping=True, hide_parameters=True
             )
             if self._engine.dialect.name == "sqlite":
                 _prepare_sqlite(self._engine)
+            elif self._engine.dialect.name == "postgresql":
+                _prepare_postgresql(self._engine)
             metadata.create_all(self._engine)
             self._check_version()
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, ModuleNotFoundError) as error:
             # The words of a driver may hold the URL, and that a password.
             raise RunError(f"the database cannot be used: {type(error).__name__}") from None
 
@@ -59,8 +65,25 @@ class Database:
         ):
             yield connection
 
+    def claim(self) -> None:
+        """Keeps other services from the database until `close`; raises RunConflictError.
+
+        Only of a database that is a server: one that is a file lies in the locked folder.
+        """
+        if self._engine.dialect.name != "postgresql":
+            return
+        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        if not connection.scalar(select(func.pg_try_advisory_lock(_CLAIM))):
+            connection.close()
+            raise RunConflictError("another service uses the database; end it first")
+        self._claim = connection
+
     def close(self) -> None:
         """Lets go of all connections."""
+        if self._claim is not None:
+            # Not back to the pool: the lock is the connection's.
+            self._claim.invalidate()
+            self._claim.close()
         self._engine.dispose()
 
 
@@ -85,3 +108,12 @@ def _prepare_sqlite(engine: Engine) -> None:
         # Who reads first and writes later would fail where another one wrote in between.
         writes = connection.get_execution_options().get("farm_writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _prepare_postgresql(engine: Engine) -> None:
+    @event.listens_for(engine, "begin")
+    def began(connection: Connection) -> None:
+        # One at a time, as in SQLite: of two that end the inputs of one task side by side, neither
+        # would see what the other did, and the task would not begin.
+        if connection.get_execution_options().get("farm_writes"):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITES})")

@@ -14,6 +14,7 @@ from farm.service.config import ServiceConfig
 from farm.service.database import Database
 from farm.service.keys import KeyStore
 from farm.service.limiter import Limiter
+from farm.service.lock import FolderLock
 from farm.service.runner import Runner
 from farm.service.signing import Signer
 from farm.service.store import TaskStore
@@ -31,6 +32,7 @@ class Service:
     """Everything that one process of the service has; `close` lets go of it."""
 
     config: ServiceConfig
+    lock: FolderLock
     database: Database
     store: TaskStore
     keys: KeyStore
@@ -53,12 +55,16 @@ class Service:
     ) -> Self:
         """Opens the database and the cluster; `ended` is told of what ends, from any thread.
 
-        Raises RunError or InvalidJobError where one of them cannot be used.
+        Raises RunError or InvalidJobError where one of them cannot be used, and RunConflictError
+        where another service does.
         """
         prepare(config)
         with contextlib.ExitStack() as undo:
+            lock = FolderLock.take(config.data / "service.lock")
+            undo.callback(lock.close)
             database = Database(config.database_url)
             undo.callback(database.close)
+            database.claim()
             store = TaskStore(database, most_open=config.queue_tasks)
             vault = Vault(config.data / "vault.key")
             watch = Watch()
@@ -76,6 +82,7 @@ class Service:
             undo.pop_all()
         return cls(
             config=config,
+            lock=lock,
             database=database,
             store=store,
             keys=KeyStore(database),
@@ -94,6 +101,7 @@ class Service:
         self.runner.close()
         self.cluster.close()
         self.database.close()
+        self.lock.close()
 
 
 def prepare(config: ServiceConfig) -> None:

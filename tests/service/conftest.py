@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.postgresql import PostgresServer, started_postgresql
 from tests.s3 import s3_server
 from tests.service.live import FileServer, LiveServer, Receiver
 
@@ -68,6 +69,13 @@ def _make_files(folder: Path) -> None:
     # Moving pictures by the engine `synthetic`, each of which takes a second.
     recipe = b'FARMSYN1 {"width": 96, "height": 64, "seconds": 20, "sleep": 1}\n'
     (folder / "slow.syn").write_bytes(recipe)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of the tests' own."""
+    with started_postgresql() as server:
+        yield server
 
 
 @pytest.fixture

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from farm.errors import InvalidJobError, RunConflictError
+from farm.service.database import Database
 from farm.service.lock import FolderLock
+from tests.postgresql import PostgresServer
 
 _HOLD = """
 import sys
@@ -46,3 +48,14 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidJobError, match="cannot write"):
         FolderLock.take(tmp_path / "missing" / "service.lock")
+
+
+def test_a_database_serves_one_service(postgresql: PostgresServer) -> None:
+    url = postgresql.new_database()
+    first, second = Database(url), Database(url)
+    first.claim()
+    with pytest.raises(RunConflictError, match="another service uses the database"):
+        second.claim()
+    first.close()
+    second.claim()
+    second.close()

@@ -22,3 +22,13 @@ def test_a_signal_ends_it(serve: Serve, number: int) -> None:
     server = serve()
     server.stop(number)
     assert "Traceback" not in server.log_text
+
+
+def test_two_servers_do_not_share_a_folder(serve: Serve) -> None:
+    server = serve()
+    with pytest.raises(AssertionError) as second:
+        LiveServer(server.folder / "second", data=str(server.data)).start()
+    message = str(second.value)
+    assert f"another service uses {server.data}: process {server.process.pid} on " in message
+    assert "Traceback" not in message
+    assert server.client.get("/openapi.json").status_code == 200

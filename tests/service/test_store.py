@@ -1,6 +1,8 @@
 """The store: what may begin, what fails with its input, what a restart takes up."""
 
 import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,13 @@ from farm.service.store import BusyError, TaskStore
 from farm.service.transition import INPUT_FAILED, Ending, MissingInputError
 
 
-@pytest.fixture
-def database(tmp_path: Path):
-    database = Database(f"sqlite:///{tmp_path / 'service.db'}")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'service.db'}"
+    else:
+        url = request.getfixturevalue("postgresql").new_database()
+    database = Database(url)
     yield database
     database.close()
 
@@ -76,6 +82,17 @@ def test_what_needs_a_failed_task_fails_too(store: TaskStore) -> None:
     assert changes.ended_jobs == [job]
     assert store.job(job).status is Status.ERROR
     assert store.task(ids[2]).code == INPUT_FAILED
+
+
+def test_inputs_that_end_side_by_side_let_their_task_begin_once(store: TaskStore) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(15):
+            job, last, firsts = _id(), _id(), [_id() for _ in range(4)]
+            new = [NewTask(each, "import/url", {}) for each in firsts]
+            new.append(NewTask(last, "thumbnail", {}, inputs=tuple(firsts)))
+            store.add_job(NewJob(job, "cloudconvert"), new, key_id="k")
+            ready = [_.ready for _ in threads.map(lambda each: store.end(each, Ending()), firsts)]
+            assert sorted(ready) == [[], [], [], [last]]
 
 
 def test_an_ignored_error_ends_no_job(store: TaskStore) -> None:
