@@ -111,6 +111,17 @@ class TestChange:
         assert run(folder, job=job) == [(CHANGED, ALL)]
         assert run(folder, job=job) == []
 
+    @pytest.mark.parametrize("sheets", [True, False])
+    def test_back_from_an_unfinished_storyboard_redoes_what_it_may_have_replaced(
+        self, folder, sheets
+    ):
+        board = {"kind": "storyboard", "interval": 1, "sheets": sheets, "filename": "{id}-%d.png"}
+        first, second = (make_job(folder, outputs=(board | {"width": w},)) for w in (8, 9))
+        assert run(folder, job=first) == [(NEW, ALL)]
+        planner = Passes(make_ledger(folder), second, RunOptions()).next_planner()
+        assert len(list(planner.plan())) == 1
+        assert run(folder, job=first) == [(CHANGED, ALL)]
+
 
 class TestRetry:
     def test_failures_stay_as_they_are_unless_asked_for(self, folder):
