@@ -125,16 +125,17 @@ def sniff(head: bytes, *, name: str) -> MediaFormat:
     _refuse(head, name=name)
     for detect in _DETECTORS:
         if found := detect(head):
-            return _format(found)
+            return format_of(found)
     if name.lower().endswith((".tga", ".targa")) and _is_tga(head):
-        return _format("tga")
+        return format_of("tga")
     _explain_foreign(head, name=name)
     raise NotMediaError(
         f"{name}: begins with {_quoted(head)}, which no known picture or video format does"
     )
 
 
-def _format(name: str) -> MediaFormat:
+def format_of(name: str) -> MediaFormat:
+    """The format of that name, which is one that `sniff` tells."""
     return MediaFormat(MediaKind.VIDEO if name in _VIDEOS else MediaKind.IMAGE, name)
 
 

@@ -92,18 +92,17 @@ class Work:
 
 Operation = Callable[[Work], Outcome]
 
-# Each is loaded on first use. `import/upload` has none: it is held until its caller sends the file.
+# Each is loaded on first use. Those that bring a file into a request, or wait for one, have none:
+# `import/base64`, `import/raw` and `import/upload`.
 _OPERATIONS = {
     "import/url": "farm.service.operations.imports:from_url",
-    "import/base64": "farm.service.operations.imports:from_base64",
-    "import/raw": "farm.service.operations.imports:from_raw",
     "import/s3": "farm.service.operations.imports:from_s3",
-    "import/place": "farm.service.operations.imports:from_place",
+    "import/place": "farm.service.operations.places:from_place",
     "thumbnail": "farm.service.operations.thumbnail:make_thumbnail",
     "make": "farm.service.operations.make:make_outputs",
     "export/url": "farm.service.operations.exports:to_url",
     "export/s3": "farm.service.operations.exports:to_s3",
-    "export/places": "farm.service.operations.exports:to_places",
+    "export/places": "farm.service.operations.places:to_places",
 }
 UPLOAD = "import/upload"
 

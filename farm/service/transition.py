@@ -113,6 +113,7 @@ def end_task(connection: Connection, task_id: str, ending: Ending, changes: Chan
             # What failed may be tried again, for which its secrets are needed.
             sealed=None if ending.code is None else tasks.c.sealed,
             is_held=False,
+            started_at=func.coalesce(tasks.c.started_at, now if ending.code is None else None),
             ended_at=now,
         )
     )

@@ -7,7 +7,6 @@ INPUT_FORMATS = MappingProxyType(
         **dict.fromkeys(("jpg", "jpeg", "jpe", "jfif"), "jpeg"),
         **dict.fromkeys(("tiff", "tif"), "tiff"),
         **dict.fromkeys(("ppm", "pgm", "pbm", "pnm"), "ppm"),
-        **dict.fromkeys(("heic", "heif"), "heic"),
         **{name: name for name in ("png", "gif", "webp", "bmp", "avif", "jp2", "j2k", "ico")},
         **{name: name for name in ("cur", "tga", "dds", "psd", "qoi", "icns", "pcx", "sgi")},
         **dict.fromkeys(("mp4", "m4v", "3gp", "3g2"), "mp4"),
@@ -23,7 +22,7 @@ INPUT_FORMATS = MappingProxyType(
         "hevc": "hevc",
     }
 )
-"""Extension -> the format that `farm.sniff` tells. HEIC has an engine on GPUs only, if any."""
+"""Extension -> the format that `farm.sniff` tells, of those that are decoded here."""
 
 OUTPUT_FORMATS = MappingProxyType({"png": "png", "jpg": "jpg", "jpeg": "jpg", "webp": "webp"})
 """Extension -> the farm's word."""

@@ -9,11 +9,13 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from farm.dialects.cloudconvert.formats import INPUT_FORMATS, OUTPUT_FORMATS, unsupported
 from farm.dialects.cloudconvert.request import Inputs, Name, Options
 from farm.geometry import Fit
-from farm.output import ImageFormat, ThumbnailSpec
+from farm.output import DEFAULT_TIMEOUT_SECONDS, ImageFormat, ThumbnailSpec
 from farm.position import Position
 
 ENGINE_ALIASES = MappingProxyType({"ffmpeg": "pyav"})
 """The names that the API has for engines -> the farm's."""
+
+_MOST_SECONDS = 86_400.0
 
 Side = Annotated[int, Field(ge=1, le=65_535, description="pixels")]
 
@@ -104,4 +106,5 @@ class Thumbnail(Options):
             count=self.count if self.count > 1 else None,
             engine=None if self.engine is None else ENGINE_ALIASES.get(self.engine, self.engine),
             engine_version=self.engine_version,
+            timeout=float(min(self.timeout or DEFAULT_TIMEOUT_SECONDS, _MOST_SECONDS)),
         )

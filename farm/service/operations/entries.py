@@ -42,7 +42,9 @@ def make(
         handle.cancel()
         raise
     if record.status is not Status.OK:
-        raise error_from(record.error_code or "internal_error", record.message or "")
+        # Callers know their files by other names than the disk does.
+        message = (record.message or "").replace(entry.source, source.name)
+        raise error_from(record.error_code or "internal_error", message)
     return record
 
 
