@@ -12,7 +12,7 @@ from farm.cli.job import JobOptions, read_job
 from farm.dialects.native import parse_row, row_schema
 from farm.errors import error_classes
 from farm.settings import Limits, Settings
-from farm.spec import Entry, Job, ThumbnailSpec
+from farm.spec import Entry, Job, PictureSpec, StoryboardSpec, ThumbnailSpec
 from farm.template import PLACEHOLDERS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,6 +83,12 @@ def test_every_field_of_an_output_is_documented() -> None:
     assert documented == set(ThumbnailSpec.model_fields)
 
 
+def test_every_field_of_a_storyboard_is_documented() -> None:
+    section = _read("docs/outputs.md").partition("## Storyboards")[2].partition("## ")[0]
+    own = StoryboardSpec.model_fields.keys() - PictureSpec.model_fields.keys()
+    assert set(_first_cells(section)) == own | {"filename"}
+
+
 def test_every_field_of_an_entry_is_documented() -> None:
     section = _read("docs/manifest.md").partition("## Fields of a row")[2].partition("## URIs")[0]
     assert set(_first_cells(section)) == set(Entry.model_fields)
@@ -145,7 +151,8 @@ def test_documented_commands_exist_with_their_options() -> None:
 def test_the_example_job_is_valid_and_pointed_to() -> None:
     job = read_job(JobOptions(ROOT / "configs/job.yaml"))
     assert job.manifest == f"{ROOT}/demo-output/archive/manifest.jsonl"
-    assert len(job.outputs) == 4
+    assert [output.kind for output in job.outputs].count("storyboard") == 1
+    assert len(job.outputs) == 5
     assert job.settings.limits.source_bytes == 20_000_000_000
     for document in ("README.md", "docs/running.md"):
         assert "configs/job.yaml" in _read(document)
@@ -176,7 +183,7 @@ def test_rows_in_documents_are_valid() -> None:
             assert list(schema.iter_errors(row | {"widht": 1})) != []
             assert parse_row(row, number=1, job=job).source == row["source"]
             found += 1
-    assert found == 5
+    assert found == 6
 
 
 def test_every_command_is_named_in_the_readme() -> None:
