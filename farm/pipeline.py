@@ -19,11 +19,11 @@ from farm.errors import EngineUnavailableError, NoFrameError
 from farm.media import MediaFormat, MediaInfo, MediaKind
 from farm.order import File, Means, order_of
 from farm.picture import wish_for
-from farm.plan import Naming, Plan, check_names, make_plans
+from farm.plan import ClipPlan, Naming, Plan, check_names, make_plans
 from farm.sampling import Target
 from farm.settings import Limits
 from farm.sniff import HEAD_BYTES, sniff
-from farm.spec import Entry, ImageFormat
+from farm.spec import ClipSpec, Entry, ImageFormat
 
 FORMAT_MISMATCH = "format_mismatch"
 
@@ -54,6 +54,8 @@ def warm_up() -> None:
     for name in ("turbojpeg", "fastpng", "fastwebp", "pillow", "pyav"):
         with suppress(EngineUnavailableError):
             engines.load(name)
+    with suppress(ImportError):
+        import farm.clip  # noqa: F401
     picture = torch.zeros((1, 8, 8, 3), dtype=torch.uint8)
     picture = kernels.resize_crop(picture, box=(0, 0, 8, 8), height=4, width=4)
     for image_format in ImageFormat:
@@ -65,15 +67,16 @@ def make_thumbnails(
 ) -> Result:
     """Makes all files that an entry asks for; raises the first error of the tree that it meets.
 
-    Outputs with the same engine share one pass over the source. An engine that an output names must
-    do it; otherwise the next one is tried where one is missing or does not know the format.
+    Outputs of pictures with the same engine share one pass over the source; each clip has its own.
+    An engine that an output names must do it; otherwise the next one is tried where one is missing
+    or does not know the format.
     """
     work = _Work.begin(entry, row, source, limits, device)
     made = [
         work.decode_with(choice, partial(_make, work, outputs))
         for choice, outputs in choices(entry).items()
     ]
-    parts = [part for part, _ in made]
+    parts = [*(part for part, _ in made), *(_make_clip(work, plan) for plan in work.clip_plans)]
     files = [file for part in parts for file in part.files]
     check_names((file.output, file.key) for file in files)
     return Result(
@@ -92,15 +95,18 @@ def make_thumbnails(
 
 def probe(
     entry: Entry, row: int, source: Source, *, limits: Limits
-) -> tuple[MediaInfo, tuple[Plan, ...]]:
+) -> tuple[MediaInfo, tuple[Plan | ClipPlan, ...]]:
     """What is known of a source and planned for it, without decoding a frame."""
     work = _Work.begin(entry, row, source, limits, "cpu")
+    # Clips name no engine: where there is nothing else, any will do that knows the format.
+    by_choice = choices(entry) or {Choice(): []}
     found = [
         (outputs, work.decode_with(choice, lambda _, decoder: decoder.info)[0])
-        for choice, outputs in choices(entry).items()
+        for choice, outputs in by_choice.items()
     ]
     plans = [plan for outputs, info in found for plan in work.plans(outputs, info)]
-    return found[0][1], tuple(sorted(plans, key=lambda plan: plan.output))
+    all_plans: list[Plan | ClipPlan] = [*plans, *work.clip_plans]
+    return found[0][1], tuple(sorted(all_plans, key=lambda plan: plan.output))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +165,16 @@ class _Work:
         return [plan for plan in plans if isinstance(plan, Plan) and plan.output in outputs]
 
     @property
+    def clip_plans(self) -> list[ClipPlan]:
+        """The plans of the entry's clips, for which nothing need be known of the source."""
+        naming = Naming(self.entry, self.row, self.limits)
+        return [
+            ClipPlan(output, spec, naming.key(output, 1))
+            for output, spec in enumerate(self.entry.outputs)
+            if isinstance(spec, ClipSpec)
+        ]
+
+    @property
     def means(self) -> Means:
         """What the orders of the entry's outputs need."""
         naming = Naming(self.entry, self.row, self.limits)
@@ -207,6 +223,27 @@ def _make(work: _Work, outputs: Sequence[int], engine: Engine, decoder: Decoder)
         warnings=(*warnings, *decoder.warnings),
         notes=decoder.notes,
     )
+
+
+def _make_clip(work: _Work, plan: ClipPlan) -> _Part:
+    """One clip, in a pass of its own; all of its time counts as `encode`."""
+    engine = engines.load("pyav")
+    # Not at the top: it needs PyAV, without which there are pictures still.
+    from farm.clip import make_clip
+
+    with work.timed("encode"):
+        clip = make_clip(work.source, plan.spec, media_format=work.media_format, limits=work.limits)
+    file = File(
+        output=plan.output,
+        index=1,
+        key=plan.key,
+        data=clip.data,
+        width=clip.width,
+        height=clip.height,
+        format=plan.spec.format,
+        pts_seconds=clip.pts_seconds,
+    )
+    return _Part((file,), clip.info, engine.name, engine.version, clip.warnings, clip.notes)
 
 
 def _targets(plans: Sequence[Plan]) -> list[Target]:

@@ -29,9 +29,12 @@ def parse_output(text: str) -> OutputSpec:
         raise InvalidJobError(f"output {text!r}: {error}") from None
 
 
-def parse_any(text: str) -> dict[str, Any]:
-    """The fields that such a text gives; raises ValueError where it cannot be read."""
-    return _json(text) if text.lstrip().startswith("{") else _fields(text)
+def parse_any(text: str, *, kind: str = "thumbnail") -> dict[str, Any]:
+    """The fields that such a text gives, of an output of that `kind` unless it says another.
+
+    Raises ValueError where it cannot be read.
+    """
+    return _json(text) if text.lstrip().startswith("{") else _fields(text, kind)
 
 
 def output_text(spec: OutputSpec) -> str:
@@ -70,19 +73,22 @@ def _json(text: str) -> dict[str, Any]:
         raise ValueError(f"expected a JSON object: {error}") from None
 
 
-def _fields(text: str) -> dict[str, Any]:
+def _fields(text: str, kind: str) -> dict[str, Any]:
     """The fields of `SIZE[,KEY=VALUE]...` or `KEY=VALUE[,...]`."""
     first, comma, rest = text.partition(",")
     if "=" in first:
-        return parse_fields(text)
+        return parse_fields(text, kind=kind)
     sides = parse_size(first)
-    return parse_fields(rest, sides) if comma else sides
+    return parse_fields(rest, sides, kind=kind) if comma else sides
 
 
-def parse_fields(text: str, known: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+def parse_fields(
+    text: str, known: Mapping[str, Any] = MappingProxyType({}), *, kind: str = "thumbnail"
+) -> dict[str, Any]:
     """The fields that `KEY=VALUE[,KEY=VALUE]...` gives, beside those known already.
 
-    Raises ValueError with what is allowed.
+    They are those of an output of that `kind` unless one of them says another. Raises ValueError
+    with what is allowed.
     """
     fields = dict(known)
     for word in text.split(","):
@@ -93,7 +99,7 @@ def parse_fields(text: str, known: Mapping[str, Any] = MappingProxyType({})) -> 
         if name in fields:
             raise ValueError(f"{name}: expected once, received twice")
         fields[name] = _value(name, value)
-    allowed = OUTPUT_MODELS.get(str(fields.get("kind")), ThumbnailSpec).model_fields
+    allowed = OUTPUT_MODELS.get(str(fields.get("kind", kind)), ThumbnailSpec).model_fields
     if unknown := [name for name in fields if name not in allowed]:
         raise ValueError(f"{unknown[0]}: unknown; allowed: {', '.join(allowed)}")
     return fields

@@ -2,6 +2,8 @@
 
 import posixpath
 import signal
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,7 +32,8 @@ def make_thumbnails(
         str | None, typer.Option("--size", "-s", help="320x180, 320x or x180; default: as it is.")
     ] = None,
     at: Annotated[
-        str | None, typer.Option(help="12.5, 00:01:30, 15%, 1/4 or frame:120; default 15%.")
+        str | None,
+        typer.Option(help="12.5, 00:01:30, 15%, 1/4 or frame:120; default 15%. A clip's start."),
     ] = None,
     count: Annotated[int | None, typer.Option(help="So many moments, evenly placed.")] = None,
     fit: Annotated[str | None, typer.Option(help="max, crop, scale or pad; default max.")] = None,
@@ -42,7 +45,9 @@ def make_thumbnails(
     background: Annotated[str | None, typer.Option(help="A colour such as #ffffff.")] = None,
     fields: Annotated[
         str | None,
-        typer.Option("--set", help="Other fields, as progressive=true,fidelity=best."),
+        typer.Option(
+            "--set", help="Other fields, as progressive=true,fidelity=best or duration=10."
+        ),
     ] = None,
     output: Annotated[
         str | None,
@@ -61,8 +66,9 @@ def make_thumbnails(
     from farm.record import Status
     from farm.single import make_one
 
+    kind = "clip" if out.lower().endswith(".mp4") else "thumbnail"
     given = {
-        "position": at,
+        "start" if kind == "clip" else "position": at,
         "count": count,
         "fit": fit,
         "quality": quality,
@@ -71,7 +77,7 @@ def make_thumbnails(
         "background": background,
     }
     known = {name: value for name, value in given.items() if value is not None}
-    job = _job(out, _merged(known, size, fields, output))
+    job = _job(out, _merged(known, size, fields, output, kind=kind))
     # A Ctrl-C has nothing to save here, and the lane ends with this process.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     record = make_one(job, {"source": absolute(file)})
@@ -115,15 +121,19 @@ def _job(out: str, given: dict[str, Any]) -> "Job":
 
 
 def _merged(
-    known: dict[str, Any], size: str | None, fields: str | None, output: str | None
+    known: dict[str, Any], size: str | None, fields: str | None, output: str | None, *, kind: str
 ) -> dict[str, Any]:
     """The fields that all options give together, none of them twice."""
     from farm.cli.output_text import parse_any, parse_fields, parse_size
     from farm.errors import InvalidJobError
 
-    readers = (("--size", size, parse_size), ("--output", output, parse_any))
+    readers: tuple[tuple[str, str | None, Callable[[str], dict[str, Any]]], ...] = (
+        ("--size", size, parse_size),
+        ("--output", output, partial(parse_any, kind=kind)),
+        ("--set", fields, partial(parse_fields, kind=kind)),
+    )
     merged = dict(known)
-    for option, text, read in (*readers, ("--set", fields, parse_fields)):
+    for option, text, read in readers:
         try:
             found = read(text) if text is not None else {}
             for name in found:

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import av
 import pytest
 from PIL import Image
 
+from farm.samples.card import read_frame_number
+from farm.samples.clip import Recipe, make_clip
 from tests.cli.conftest import Farm
 
 
@@ -123,3 +126,22 @@ def test_makes_a_storyboard_of_images(farm: Farm, source: Path, tmp_path: Path) 
     assert said.code == 0, said.err
     names = sorted(path.name for path in tmp_path.iterdir() if path != source)
     assert names == ["x.vtt", "x1.png", "x2.png", "x3.png"]
+
+
+def test_makes_a_clip_of_a_video(farm: Farm, tmp_path: Path) -> None:
+    video = tmp_path / "a.mp4"
+    video.write_bytes(make_clip(Recipe("a.mp4", "libx264", "", frames=50)))
+    words = ["-o", tmp_path / "x.mp4", "-s", "160x", "--at", "0.4", "--set", "duration=1"]
+    said = farm("thumbnail", video, *words)
+    assert said.code == 0, said.err
+    assert said.out.startswith(f"{tmp_path / 'x.mp4'}  160x90 at 0.400 s, ")
+    with av.open(tmp_path / "x.mp4") as container:
+        frames = [frame.to_image() for frame in container.decode(video=0)]
+    assert [read_frame_number(frame) for frame in frames] == list(range(10, 35))
+
+
+def test_a_clip_has_fields_of_its_own(farm: Farm, source: Path, tmp_path: Path) -> None:
+    ended = farm("thumbnail", source, "-o", tmp_path / "x.mp4", "--set", "method=2")
+    assert ended.code == 2
+    assert ended.err.startswith("farm: invalid_job: --set: method: unknown; allowed: width, ")
+    assert "keyframe_interval" in ended.err
