@@ -26,6 +26,7 @@ _MOST_UNDER_WAY = 256
 _LOOK_SECONDS = 1.0
 _NO_SLOT_SECONDS = 180.0
 _CANCEL_SECONDS = 5.0
+_CLOSED = "the cluster was closed"
 
 
 class UrgentEntries:
@@ -37,6 +38,7 @@ class UrgentEntries:
 
     def __init__(self, client: Any, name: str) -> None:
         self._client = client
+        self._loop: asyncio.AbstractEventLoop = client.loop.asyncio_loop
         self._name = name
         self._serial = itertools.count(1)
         self._works: dict[asyncio.Task[None], EntryHandle] = {}
@@ -49,13 +51,12 @@ class UrgentEntries:
 
     def submit(self, entry: Entry, limits: Limits) -> EntryHandle:
         """Starts one; from any thread."""
-        loop = self._client.loop.asyncio_loop
         work: asyncio.Task[None] | None = None
 
         def begin() -> None:
             nonlocal work
             if not handle.future.done():
-                work = loop.create_task(self._carry(handle, entry, limits))
+                work = self._loop.create_task(self._carry(handle, entry, limits))
                 self._works[work] = handle
                 work.add_done_callback(self._works.pop)
 
@@ -65,9 +66,12 @@ class UrgentEntries:
 
         handle = EntryHandle(
             f"{self._name}-entry-{next(self._serial)}",
-            cancelled=lambda: loop.call_soon_threadsafe(cancel),
+            cancelled=lambda: self._loop.call_soon_threadsafe(cancel),
         )
-        loop.call_soon_threadsafe(begin)
+        try:
+            self._loop.call_soon_threadsafe(begin)
+        except RuntimeError:
+            handle.settle(ClusterError(_CLOSED))
         return handle
 
     def close(self) -> None:
@@ -77,7 +81,7 @@ class UrgentEntries:
 
     async def _end(self) -> None:
         for work, handle in self._works.items():
-            handle.settle(ClusterError("the cluster was closed"))
+            handle.settle(ClusterError(_CLOSED))
             work.cancel()
         await asyncio.gather(*self._works, return_exceptions=True)
 
@@ -88,6 +92,9 @@ class UrgentEntries:
             handle.settle(error)
         except Exception as error:  # noqa: BLE001 - whoever waits for the future must hear of it
             handle.settle(ClusterError(f"it could not be sent: {type(error).__name__}: {error}"))
+        finally:
+            # Where it was cancelled from elsewhere, as Dask does when the client is closed.
+            handle.settle(ClusterError(_CLOSED))
 
     async def _record(self, key: str, entry: Entry, limits: Limits) -> Record:
         """What became of the entry, tried again where its worker died or left."""

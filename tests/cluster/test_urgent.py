@@ -223,3 +223,26 @@ def test_closing_ends_all(client, entries):
         with pytest.raises(ClusterError, match="the cluster was closed"):
             end_of(handle)
     assert sorted(client.cancelled) == [("a", f"{handle.key}-0") for handle in handles[:2]]
+
+
+async def closed_by_dask():
+    raise asyncio.CancelledError
+
+
+def test_a_client_that_closes_ends_them_too(client, entries):
+    client.answer = lambda *_: closed_by_dask()
+    (handle,) = submit(entries)
+    with pytest.raises(ClusterError, match="the cluster was closed"):
+        end_of(handle)
+
+
+def test_after_the_end_there_is_nobody_to_ask(client):
+    entries = UrgentEntries(client, "farm-1")
+    loop = client.loop.asyncio_loop
+    client.loop.asyncio_loop = asyncio.new_event_loop()
+    gone = UrgentEntries(client, "farm-2")
+    client.loop.asyncio_loop.close()
+    client.loop.asyncio_loop = loop
+    with pytest.raises(ClusterError, match="the cluster was closed"):
+        end_of(gone.submit(ENTRY, Limits()))
+    assert end_of(entries.submit(ENTRY, Limits())) == DONE
