@@ -3,7 +3,7 @@
 from fastapi import APIRouter, FastAPI, Request
 
 from farm.dialects.cloudconvert import InvalidRequestError
-from farm.service.cloudconvert import account, jobs, operations, tasks, upload
+from farm.service.cloudconvert import account, jobs, operations, signed, tasks, upload
 from farm.service.cloudconvert.answer import ApiError, answer_error, answer_invalid, not_found
 from farm.service.cloudconvert.form import PATH
 
@@ -20,7 +20,7 @@ def nothing(request: Request, path: str) -> None:
 
 def install(app: FastAPI) -> None:
     """Adds the routes to the application."""
-    for part in (jobs, tasks, account, operations, upload):
+    for part in (jobs, tasks, account, operations, upload, signed):
         app.include_router(part.router)
     app.include_router(_rest)
     app.add_exception_handler(ApiError, answer_error)
