@@ -170,8 +170,9 @@ class StoryboardOrder(Order):
 class SheetOrder(StoryboardOrder):
     """Tiles on sheets, each of which is encoded as soon as it is full."""
 
-    def __init__(self, plan: Plan, means: Means) -> None:
+    def __init__(self, plan: Plan, spec: StoryboardSpec, means: Means) -> None:
         super().__init__(plan, means)
+        self._spec = spec
         self._layout: Layout | None = None
         self._tiles: dict[int, Tensor] = {}
 
@@ -192,9 +193,8 @@ class SheetOrder(StoryboardOrder):
 
     def _laid(self, tile: Size) -> Layout:
         if self._layout is None:
-            spec, count = self.plan.spec, len(self.plan.shots)
-            assert isinstance(spec, StoryboardSpec)
-            self._layout = make_layout(spec, tile, count, limits=self._means.naming.limits)
+            count, limits = len(self.plan.shots), self._means.naming.limits
+            self._layout = make_layout(self._spec, tile, count, limits=limits)
             # A template without a number serves one sheet: said before the others are made.
             self._means.naming.key(self.plan.output, self._layout.sheets)
         return self._layout
@@ -220,6 +220,7 @@ class SheetOrder(StoryboardOrder):
 
 def order_of(plan: Plan, means: Means) -> Order:
     """What makes the files of a plan."""
-    if not isinstance(plan.spec, StoryboardSpec):
+    spec = plan.spec
+    if not isinstance(spec, StoryboardSpec):
         return Order(plan, means)
-    return SheetOrder(plan, means) if plan.spec.sheets else StoryboardOrder(plan, means)
+    return SheetOrder(plan, spec, means) if spec.sheets else StoryboardOrder(plan, means)

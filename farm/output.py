@@ -175,7 +175,7 @@ class StoryboardSpec(PictureSpec):
     """
 
     kind: Literal["storyboard"]
-    interval: Annotated[float, Field(gt=0, le=86_400)] | None = Field(
+    interval: Annotated[float, Field(ge=0.001, le=86_400)] | None = Field(
         None, description="seconds from one picture to the next; not together with count"
     )
     count: Count | None = Field(

@@ -142,7 +142,7 @@ def test_outputs_are_told_apart_by_their_kind() -> None:
     [
         ({"interval": 1, "count": 2}, "expected interval or count, received both"),
         ({}, "expected interval or count, received none of them"),
-        ({"interval": 0}, "interval: expected more than 0"),
+        ({"interval": 0}, "interval: expected at least 0.001"),
         ({"count": 2, "columns": 3}, "columns: only with sheets true"),
         ({"count": 2, "sheet_pixels": 99}, "sheet_pixels: only with sheets true"),
         ({"count": 2, "webvtt": False, "vtt": "a.vtt"}, "vtt: only with webvtt true"),
