@@ -39,7 +39,7 @@ _OUR_HEADERS = frozenset(
     }
 )
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,8192}")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]{0,8192}")
 
 
 class _StatusError(Exception):
@@ -132,7 +132,7 @@ class _Request:
         try:
             there = here.join(location)
             _check_url(self._policy, str(there))
-        except (httpx.InvalidURL, InvalidEntryError):
+        except (httpx.InvalidURL, ValueError, InvalidEntryError):
             raise NotUsableError(f"it redirects to {redact(location)!r:.200}, no web URL") from None
         return there
 
@@ -205,7 +205,7 @@ def _check_url(policy: AddressPolicy, url: str) -> None:
     policy.check_url(url)
     try:
         scheme = httpx.URL(url).scheme
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, ValueError):
         scheme = ""
     if scheme not in ("http", "https"):
         raise InvalidEntryError(f"expected a URL by http or https, received {redact(url)!r:.200}")
@@ -218,13 +218,15 @@ def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
             raise InvalidEntryError(f"headers: {name!r:.100} cannot be set")
         if not _HEADER_VALUE.fullmatch(value):
             raise InvalidEntryError(f"headers: the value of {name!r} cannot be sent")
-    return {name.lower(): value for name, value in headers.items()}
+    return {name.lower(): value.strip() for name, value in headers.items()}
 
 
 def _failure(error: Exception, url: str, terms: Terms) -> FarmError:
     if isinstance(error, NotUsableError | _StatusError):
         return translate(error, url, READ)
-    reason = redact(str(error)) or type(error).__name__
+    # What httpx says of the request itself may quote it.
+    is_ours = isinstance(error, httpx.LocalProtocolError)
+    reason = type(error).__name__ if is_ours else redact(str(error)) or type(error).__name__
     if isinstance(error, httpx.ConnectTimeout):
         reason = f"no connection within {terms.connect_seconds:g} s"
     elif isinstance(error, httpx.TimeoutException):

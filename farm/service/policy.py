@@ -79,7 +79,7 @@ class AddressPolicy(BaseModel):
             is_sound = bool(parts.hostname) and (parts.port is None or parts.port > 0)
         except ValueError:
             is_sound = False
-        if not is_sound or re.search(r"[\x00-\x20\x7f\\]", url):
+        if not is_sound or re.search(r"[\x00-\x20\x7f\\\ud800-\udfff]", url):
             raise InvalidEntryError(f"expected a URL with a host, received {redact(url)!r:.200}")
         if parts.scheme not in SCHEMES:
             raise InvalidEntryError(
