@@ -17,6 +17,7 @@ from pathlib import Path
 
 from farm import engines
 from farm.errors import EngineUnavailableError, FarmError
+from farm.isolation import sandbox
 from farm.machine import usable_cores, usable_memory_bytes
 from farm.spec import ImageFormat
 
@@ -157,7 +158,8 @@ def _gpu_findings(child: "_Child") -> Iterator[Finding]:
 
 
 def _lane_findings() -> Iterator[Finding]:
-    """Starts a lane and makes a picture, as every worker does."""
+    """What a lane is kept from here, and a picture made in one, as every worker does it."""
+    yield from sandbox_findings(sandbox.missing())
     began = time.monotonic()
     try:
         made = _make_picture()
@@ -165,6 +167,21 @@ def _lane_findings() -> Iterator[Finding]:
         yield Finding("thumbnail", f"{type(error).__name__}: {error}", State.BROKEN)
         return
     yield Finding("thumbnail", f"{made} in {time.monotonic() - began:.1f} s, with start-up")
+
+
+def sandbox_findings(lacking: dict[str, str]) -> Iterator[Finding]:
+    """The parts of the sandbox; `lacking` are those that are not to be had, and why."""
+    cures = {
+        "landlock": "a kernel of 5.13 or newer that has landlock among its `lsm=`",
+        "seccomp": "a kernel with CONFIG_SECCOMP_FILTER, on x86-64 or 64-bit Arm",
+        "own user": "install where all may read, or run as a user other than root",
+    }
+    for part, cure in cures.items():
+        reason = lacking.get(part)
+        if reason is None:
+            yield Finding(part, "lanes have it")
+        else:
+            yield Finding(part, f"lanes do without: {reason}", State.MISSING, cure)
 
 
 def _make_picture() -> str:

@@ -1,5 +1,7 @@
 """Limits and settings of a run, each with its default and its bounds."""
 
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -28,6 +30,29 @@ class Limits(BaseModel):
     clip_bytes: int = Field(256 * _MIB, ge=1, description="bytes of a made clip")
 
 
+class Isolation(StrEnum):
+    """What keeps a decoder that a file has taken over from doing harm; see docs/security.md.
+
+    `none`: a process of its own; `process`: bounds on its memory too; `sandbox`: it can also open
+    no file, reach no network and start nothing, as far as the kernel offers that.
+    """
+
+    NONE = "none"
+    PROCESS = "process"
+    SANDBOX = "sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRules:
+    """What a worker's lanes may have, and when each is replaced by a fresh one."""
+
+    memory_bytes: int
+    entries: int = 2000
+    seconds: float = 3600.0
+    resident_bytes: int = 2 * _GIB
+    isolation: Isolation = Isolation.SANDBOX
+
+
 class Settings(BaseModel):
     """How a run is carried out; nothing here changes a single output pixel."""
 
@@ -39,7 +64,14 @@ class Settings(BaseModel):
         0, ge=0, description="lanes per worker beside these, for urgent entries alone"
     )
     lane_memory_bytes: int = Field(4 * _GIB, ge=64 * _MIB, description="memory of one lane")
+    isolation: Isolation = Field(
+        Isolation.SANDBOX, description="none, process or sandbox: what lanes are kept from"
+    )
     lane_entries: int = Field(2000, ge=1, description="entries after which a lane is replaced")
+    lane_seconds: float = Field(3600.0, gt=0, description="age at which a lane is replaced")
+    lane_resident_bytes: int = Field(
+        2 * _GIB, ge=64 * _MIB, description="memory in use at which a lane is replaced"
+    )
     gpus: int | Literal["all"] = Field(0, description="GPUs of each worker: all, none or a number")
     gpu_seats: int = Field(16, ge=1, le=256, description="entries that a GPU works on at once")
     shard_entries: int = Field(500, ge=1, description="most entries of one shard")
@@ -58,3 +90,14 @@ class Settings(BaseModel):
         if isinstance(value, int | str) and str(value).isdecimal():
             return int(value)
         raise ValueError(f"expected all, none or a number, received {value!r}")
+
+    @property
+    def lane_rules(self) -> LaneRules:
+        """What concerns one lane."""
+        return LaneRules(
+            memory_bytes=self.lane_memory_bytes,
+            entries=self.lane_entries,
+            seconds=self.lane_seconds,
+            resident_bytes=self.lane_resident_bytes,
+            isolation=self.isolation,
+        )

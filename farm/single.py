@@ -19,11 +19,7 @@ def make_one(job: Job, fields: dict[str, Any]) -> Record:
     Raises ClusterError where no lane can be started.
     """
     settings = job.settings.model_copy(update={"shard_seconds": _BUDGET_SECONDS})
-    pool = LanePool(
-        lanes=1,
-        lane_memory_bytes=settings.lane_memory_bytes,
-        lane_entries=settings.lane_entries,
-    )
+    pool = LanePool(lanes=1, rules=settings.lane_rules)
     try:
         walk = ShardWalk(
             pool,

@@ -78,8 +78,7 @@ class Worker:
         self.pool = LanePool(
             lanes=settings.lanes or usable_cores(),
             reserved=settings.reserved_lanes,
-            lane_memory_bytes=settings.lane_memory_bytes,
-            lane_entries=settings.lane_entries,
+            rules=settings.lane_rules,
             zygote_address=zygote_address,
             gpus=settings.gpus,
             gpu_seats=settings.gpu_seats,

@@ -14,6 +14,9 @@ settings.load_profile("farm")
 # One thread each, as in lanes: the tests run side by side. Read when torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Recipes may fail as they say. Lanes inherit it.
+os.environ["FARM_SYNTHETIC_FAULTS"] = "1"
+
 # Kernels of a GPU run on the CPU then, slowly. Read when triton is imported.
 if not os.environ.get("FARM_REQUIRE_CUDA"):
     os.environ.setdefault("TRITON_INTERPRET", "1")

@@ -3,21 +3,33 @@
 import atexit
 import os
 import time
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from farm.isolation import LanePool, request_of
-from farm.settings import Limits
+from farm.settings import Isolation, LaneRules, Limits
 from farm.spec import Entry
 
 LANE_MEMORY_BYTES = 256 << 20
+RULES = LaneRules(memory_bytes=LANE_MEMORY_BYTES)
+# For recipes that count their strikes in a file, which a sandbox would not let them write.
+WRITING_RULES = replace(RULES, isolation=Isolation.PROCESS)
 
 
 @cache
 def shared_pool() -> LanePool:
     """Two lanes, made once for each process of a test run."""
-    pool = LanePool(lanes=2, lane_memory_bytes=LANE_MEMORY_BYTES, lane_entries=10_000)
+    pool = LanePool(lanes=2, rules=RULES)
+    atexit.register(pool.close)
+    return pool
+
+
+@cache
+def writing_pool() -> LanePool:
+    """Two lanes that may write files."""
+    pool = LanePool(lanes=2, rules=WRITING_RULES)
     atexit.register(pool.close)
     return pool
 

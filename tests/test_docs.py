@@ -39,10 +39,12 @@ def _anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-def _number(text: str) -> float:
-    """The value of `300`, `100 000 000` or `4 GiB`."""
-    unit = 1 << 30 if text.endswith("GiB") else 1
-    return float(text.removesuffix("GiB").replace(" ", "")) * unit
+def _value(text: str) -> float | str:
+    """The value of `300`, `100 000 000`, `4 GiB`, or of a word in code style."""
+    if text.startswith("`"):
+        return text.strip("`")
+    digits, unit = re.fullmatch(r"([\d. ]+?) ?(MiB|GiB|)", text).groups()
+    return float(digits.replace(" ", "")) * {"MiB": 1 << 20, "GiB": 1 << 30, "": 1}[unit]
 
 
 def _commands(text: str) -> Iterator[list[str]]:
@@ -106,7 +108,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
     settings = {name: field for name, field in Settings.model_fields.items() if name != "limits"}
     settings |= {f"limits.{name}": field for name, field in Limits.model_fields.items()}
     assert rows.keys() == settings.keys()
-    assert {name: _number(said) for name, said in rows.items()} == {
+    assert {name: _value(said) for name, said in rows.items()} == {
         name: field.default for name, field in settings.items()
     }
 

@@ -24,7 +24,7 @@ from farm.isolation import Reply
 from farm.record import Status
 from farm.row import Row
 from farm.shard import ShardWalk
-from tests.lanes import shared_pool
+from tests.lanes import shared_pool, writing_pool
 from tests.recipes import OUTPUT, make_job, records_by_row, write_source
 
 OK, FAILED, QUARANTINED, DEFERRED = Status
@@ -172,7 +172,9 @@ class TestLanesThatDie:
         bad = {"fault": fault, "fault_file": str(counter), "fault_times": 9}
         timeout = 0.5 if fault == "hang" else 20
         job = make_job(folder, outputs=(OUTPUT | {"timeout": timeout},))
-        _, records = walk(folder, sources(folder, {}, {}, bad, {}, {}), job=job)
+        _, records = walk(
+            folder, sources(folder, {}, {}, bad, {}, {}), job=job, pool=writing_pool()
+        )
         record = records.pop(3)
         assert (record.status, record.error_code) == (QUARANTINED, code)
         assert (record.attempts, record.artifacts) == (2, ())
@@ -184,7 +186,7 @@ class TestLanesThatDie:
 
     def test_a_fault_that_strikes_once_is_forgiven_and_noted(self, folder):
         once = {"fault": "segfault", "fault_file": str(folder / "strikes"), "fault_times": 1}
-        _, records = walk(folder, sources(folder, {}, once))
+        _, records = walk(folder, sources(folder, {}, once), pool=writing_pool())
         assert (records[2].status, records[2].attempts) == (OK, 2)
         assert records[2].notes["first_attempt"] == (
             "decoder_crash: the decoder's process died of SIGSEGV"

@@ -88,11 +88,7 @@ def _probed(job: "Job") -> Iterator[_Look]:
     from farm.isolation import LanePool, request_of
 
     settings = job.settings
-    pool = LanePool(
-        lanes=1,
-        lane_memory_bytes=settings.lane_memory_bytes,
-        lane_entries=settings.lane_entries,
-    )
+    pool = LanePool(lanes=1, rules=settings.lane_rules)
 
     def look(entry: "Entry", row: int) -> tuple[_Facts, list[_Facts]]:
         with storage.open_source(

@@ -84,7 +84,7 @@ class DaskCluster:
         try:
             if scheduler is None:
                 with contextlib.suppress(OSError):  # then the worker starts its own
-                    self._early = EarlyZygote(settings.lane_memory_bytes)
+                    self._early = EarlyZygote(settings.lane_rules)
                 self._embedded = _embed(workers)
             with _signals_held():
                 self._client = Client(self._embedded or scheduler, set_as_default=False)

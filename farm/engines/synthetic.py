@@ -26,6 +26,9 @@ from farm.settings import Limits
 from farm.spec import Accuracy
 
 MAGIC = b"FARMSYN1 "
+FAULTS_ALLOWED = "FARM_SYNTHETIC_FAULTS"
+"""The environment variable under which a recipe's faults strike."""
+
 _RECIPE_BYTES = 4096
 
 
@@ -170,6 +173,9 @@ class SyntheticDecoder:
         recipe = self._recipe
         if recipe.fault is None:
             return
+        if os.environ.get(FAULTS_ALLOWED) != "1":
+            # A file from a stranger may be a recipe too.
+            raise CorruptError(f"{self._name}: faults are for tests, under {FAULTS_ALLOWED}=1")
         if recipe.fault_file is not None:
             with open(recipe.fault_file, "ab") as counter:
                 if counter.tell() >= recipe.fault_times:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from farm.isolation import wire
 from farm.isolation.process import start_zygote
+from farm.settings import LaneRules
 
 _TAKE_SECONDS = 10.0
 
@@ -22,7 +23,7 @@ class EarlyZygote:
     Raises OSError where it cannot be offered.
     """
 
-    def __init__(self, lane_memory_bytes: int) -> None:
+    def __init__(self, rules: LaneRules) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="farm-"))
         self.address = str(self._folder / "zygote")
         self._listener = socket.socket(socket.AF_UNIX)
@@ -33,7 +34,7 @@ class EarlyZygote:
             self._listener.close()
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
-        self._process, self._control = start_zygote(lane_memory_bytes)
+        self._process, self._control = start_zygote(rules)
         self._thread = threading.Thread(target=self._hand_over, name="farm-handover", daemon=True)
         self._thread.start()
 

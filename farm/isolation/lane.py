@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import time
@@ -19,10 +20,12 @@ from farm.errors import (
 )
 from farm.isolation import wire
 from farm.range_file import ReadAt
-from farm.settings import Limits
+from farm.settings import LaneRules, Limits
 from farm.spec import Entry
 
 _EXIT_SECONDS = 5.0
+_ENTRIES_BETWEEN_LOOKS = 16
+_PAGE_BYTES = resource.getpagesize()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +82,20 @@ class Lane:
         self.pid = pid
         self.entries_done = 0
         self.is_alive = True
+        self._began = time.monotonic()
         self._sock = sock
         self._parent = parent
+
+    def is_worn(self, rules: LaneRules) -> bool:
+        """Whether a fresh one should take its place: by its entries, its age or its memory."""
+        if self.is_shared:
+            return self.entries_done >= rules.entries
+        if self.entries_done >= rules.entries or time.monotonic() - self._began >= rules.seconds:
+            return True
+        # Asked now and then: it takes as long as a hundredth of a small picture.
+        if self.entries_done % _ENTRIES_BETWEEN_LOOKS:
+            return False
+        return resident_bytes(self.pid) > rules.resident_bytes
 
     def call(
         self,
@@ -179,3 +194,12 @@ def _read(read_at: ReadAt | None, header: dict[str, Any]) -> bytes:
     ):
         raise ValueError(f"read of {length!r} bytes at {offset!r}")
     return read_at(offset, length)
+
+
+def resident_bytes(pid: int) -> int:
+    """The memory that a process has in use, what it shares with others included; 0 if unknown."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            return int(file.read().split()[1]) * _PAGE_BYTES
+    except OSError:
+        return 0

@@ -13,6 +13,7 @@ from farm.errors import ClusterError, LaneCrashError
 from farm.isolation import wire
 from farm.isolation.lane import Lane
 from farm.isolation.process import start_zygote
+from farm.settings import LaneRules
 
 _START_SECONDS = 120.0
 
@@ -21,6 +22,7 @@ class ParentProcess:
     """One such process, which has been started, and our end of its control socket.
 
     `process` is None where it is no child of ours; such a one ends when its socket is closed.
+    `lacking` are the parts of the sandbox that its lanes do not have, with the reasons.
     """
 
     name: ClassVar[str] = "the decoders' process"
@@ -30,6 +32,7 @@ class ParentProcess:
         self._process = process
         self._control = control
         self.is_alive = True
+        self.lacking: dict[str, str] = {}
         self._fork_lock = threading.Lock()
         self._forked: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._exit_codes: dict[int, int] = {}
@@ -51,6 +54,7 @@ class ParentProcess:
             self._let_go()
             _end(self._process)
             raise ClusterError(f"{self.name} cannot work: {message.header['reason']}")
+        self.lacking = message.header.get("lacking", {})
         self._listener.start()
 
     def _let_go(self) -> None:
@@ -128,10 +132,10 @@ class Zygote(ParentProcess):
     Raises ClusterError where it cannot start.
     """
 
-    def __init__(self, lane_memory_bytes: int, control: socket.socket | None = None) -> None:
+    def __init__(self, rules: LaneRules, control: socket.socket | None = None) -> None:
         process = None
         if control is None:
-            process, control = start_zygote(lane_memory_bytes)
+            process, control = start_zygote(rules)
         super().__init__(process, control)
         self.await_ready()
 

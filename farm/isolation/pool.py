@@ -1,6 +1,7 @@
 """The worker's lanes, on the CPU and on GPUs: made when needed, replaced when used up."""
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -11,6 +12,9 @@ from farm.isolation.handover import take_over
 from farm.isolation.lane import Lane
 from farm.isolation.parent import Zygote
 from farm.isolation.turn import Turns
+from farm.settings import LaneRules
+
+_logger = logging.getLogger(__name__)
 
 
 class LanePool:
@@ -30,16 +34,14 @@ class LanePool:
         self,
         *,
         lanes: int,
-        lane_memory_bytes: int,
-        lane_entries: int,
+        rules: LaneRules,
         reserved: int = 0,
         zygote_address: str | None = None,
         gpus: int | Literal["all"] = 0,
         gpu_seats: int = 16,
         gpu_lost: Callable[[str], object] = lambda cause: None,
     ) -> None:
-        self._lane_memory_bytes = lane_memory_bytes
-        self._lane_entries = lane_entries
+        self._rules = rules
         self._gpu_lost = gpu_lost
         self._turns = Turns(lanes, reserved=reserved)
         self._lock = threading.Lock()
@@ -49,17 +51,21 @@ class LanePool:
             self._gpus = start_gpus(
                 gpus,
                 seats=gpu_seats,
-                memory_bytes=gpu_seats * lane_memory_bytes,
+                memory_bytes=gpu_seats * rules.memory_bytes,
                 changed=self._turns.look_again,
                 lost=self._lose_gpu,
             )
             for gpu in self._gpus:
                 undo.callback(gpu.close)
             early = take_over(zygote_address) if zygote_address is not None else None
-            self._zygote = Zygote(lane_memory_bytes, early)
+            self._zygote = Zygote(rules, early)
             undo.callback(self._zygote.close)
             self._gpus = working(self._gpus, asked=gpus)
             undo.pop_all()
+        for part, reason in self._zygote.lacking.items():
+            # Loud where hostile files can do more; the user alone guards little beside the others.
+            level = logging.INFO if part == "own user" else logging.ERROR
+            _logger.log(level, "the sandbox of lanes does without %s: %s", part, reason)
         for gpu in self._gpus:
             self._turns.admit(gpu)
         self.lanes = lanes + gpu_seats * len(self._gpus)
@@ -93,7 +99,7 @@ class LanePool:
                 has_answered = not isinstance(error, LaneError)
                 raise
             finally:
-                if has_answered and lane.is_alive and lane.entries_done < self._lane_entries:
+                if has_answered and lane.is_alive and not lane.is_worn(self._rules):
                     (self if gpu_lane is None else gpu_lane).keep(lane)
                 else:
                     lane.close()
@@ -122,7 +128,7 @@ class LanePool:
                 # Its lanes died with it.
                 self._close_idle()
                 self._zygote.close()
-                self._zygote = Zygote(self._lane_memory_bytes)
+                self._zygote = Zygote(self._rules)
             if self._idle and not fresh:
                 return self._idle.pop()
             if self._idle:

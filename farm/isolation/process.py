@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 
 from farm.isolation.visible import Gpu
+from farm.settings import LaneRules
 
 # One thread each: lanes are the parallelism, and a thread pool would not survive the fork.
 _SINGLE_THREADED = dict.fromkeys(
@@ -22,9 +23,9 @@ _KEEPING_MEMORY = {
 _QUICK = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
 
 
-def start_zygote(lane_memory_bytes: int) -> tuple["subprocess.Popen[bytes]", socket.socket]:
+def start_zygote(rules: LaneRules) -> tuple["subprocess.Popen[bytes]", socket.socket]:
     """The process, which loads what lanes need, and our end of its control socket."""
-    return _start(str(lane_memory_bytes))
+    return _start(str(rules.memory_bytes), "--isolation", rules.isolation.value)
 
 
 def start_gpu(gpu: Gpu, memory_bytes: int) -> tuple["subprocess.Popen[bytes]", socket.socket]:

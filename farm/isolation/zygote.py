@@ -17,12 +17,13 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from farm.isolation import wire
+from farm.isolation import sandbox, wire
+from farm.settings import Isolation
 
 _PR_SET_PDEATHSIG = 1
 
 
-def main(control_fd: int, lane_memory_bytes: int) -> None:
+def main(control_fd: int, lane_memory_bytes: int, isolation: Isolation) -> None:
     """Loads what lanes need, then serves fork requests until the worker is gone."""
     for quiet in (signal.SIGINT, signal.SIGTERM):
         signal.signal(quiet, signal.SIG_IGN)
@@ -30,14 +31,23 @@ def main(control_fd: int, lane_memory_bytes: int) -> None:
     from farm.isolation import serve
 
     serve.warm_up()
-    wire.send(control, {"op": "ready", "pid": os.getpid()})
-    _Zygote(control, lane_memory_bytes).run()
+    lacking = sandbox.missing() if isolation is Isolation.SANDBOX else {}
+    wire.send(control, {"op": "ready", "pid": os.getpid(), "lacking": lacking})
+    _Zygote(control, lane_memory_bytes, isolation, frozenset(lacking)).run()
 
 
 class _Zygote:
-    def __init__(self, control: socket.socket, lane_memory_bytes: int) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        lane_memory_bytes: int,
+        isolation: Isolation,
+        lacking: frozenset[str],
+    ) -> None:
         self._control = control
         self._lane_memory_bytes = lane_memory_bytes
+        self._isolation = isolation
+        self._lacking = lacking
         self._wake_read, self._wake_write = socket.socketpair()
         for end in (self._wake_read, self._wake_write):
             end.setblocking(False)
@@ -89,10 +99,15 @@ class _Zygote:
             for end in (self._control, self._wake_read, self._wake_write):
                 end.close()
             os.setpgid(0, 0)
-            _die_with_parent(zygote)
             be_first_to_go()
-            _limit_memory(self._lane_memory_bytes)
             silence()
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            if self._isolation is not Isolation.NONE:
+                _limit_memory(self._lane_memory_bytes)
+            if self._isolation is Isolation.SANDBOX:
+                sandbox.enter(self._lacking)
+            # Behind the change of user, which undoes it.
+            _die_with_parent(zygote)
             from farm.isolation import serve
 
             serve.serve(socket.socket(fileno=lane_fd))
@@ -121,7 +136,6 @@ def be_first_to_go(score: int = 1000) -> None:
 
 def _limit_memory(extra_bytes: int) -> None:
     """Bounds the address space to what is mapped already, by torch and the codecs, plus so much."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     except OSError:

@@ -12,7 +12,7 @@ from farm.cluster import OutcomeKind
 from farm.cluster.dask import DaskCluster
 from farm.errors import ClusterError
 from farm.record import Status
-from farm.settings import Settings
+from farm.settings import Isolation, Settings
 from tests.cluster.contract import ClusterContract, next_outcomes, plan_shards, statuses
 from tests.cluster.entries import EntryContract
 from tests.lanes import is_running, wait_until
@@ -21,7 +21,8 @@ from tests.recipes import make_ledger
 pytestmark = pytest.mark.cluster
 
 WORKERS = 2
-SETTINGS = Settings(lanes=1, lane_memory_bytes=256 << 20)
+# Recipes count their strikes in a file, which a sandbox would not let them write.
+SETTINGS = Settings(lanes=1, lane_memory_bytes=256 << 20, isolation=Isolation.PROCESS)
 
 
 @pytest.fixture(scope="module")

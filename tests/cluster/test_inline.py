@@ -10,12 +10,12 @@ from farm.cluster.inline import InlineCluster
 from farm.settings import Settings
 from tests.cluster.contract import ClusterContract, next_outcomes, plan_shards
 from tests.cluster.entries import EntryContract
-from tests.lanes import shared_pool
+from tests.lanes import writing_pool
 
 
 @pytest.fixture
 def cluster(monkeypatch):
-    monkeypatch.setattr(worker, "LanePool", lambda **_: shared_pool())
+    monkeypatch.setattr(worker, "LanePool", lambda **_: writing_pool())
     return InlineCluster(Settings())
 
 

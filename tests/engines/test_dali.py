@@ -31,7 +31,7 @@ from farm.geometry import Size
 from farm.isolation import LanePool
 from farm.media import MediaFormat, MediaKind
 from farm.sampling import Target
-from farm.settings import Limits
+from farm.settings import LaneRules, Limits
 from farm.sniff import HEAD_BYTES, sniff
 from farm.spec import Accuracy
 from tests.engines.clips import FPS, HEIGHT, WIDTH, Clip, luma, make, number_of
@@ -465,7 +465,7 @@ class TestProcess:
     def test_it_works_in_a_lane(self):
         """A lane is forked, and its address space is bounded."""
         data = saved(scene(), "JPEG", quality=90)
-        pool = LanePool(lanes=1, lane_memory_bytes=4 << 30, lane_entries=10)
+        pool = LanePool(lanes=1, rules=LaneRules(memory_bytes=4 << 30))
         try:
             with pool.lease() as lane, open(os.memfd_create("source"), "w+b") as file:
                 file.write(data)

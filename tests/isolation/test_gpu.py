@@ -27,7 +27,7 @@ from farm.isolation.gpu_lane import start_gpus, working
 from farm.isolation.seat import Seat
 from farm.record import Status
 from tests.isolation.test_lane import PNG, make
-from tests.lanes import LANE_MEMORY_BYTES, children, is_running, request, wait_until
+from tests.lanes import WRITING_RULES, children, is_running, request, wait_until
 from tests.recipes import OUTPUT, make_job
 from tests.test_shard import Drain, sources, walk
 
@@ -35,7 +35,7 @@ SEATS = 4
 
 
 def new_pool(**options):
-    defaults = {"lanes": 1, "lane_memory_bytes": LANE_MEMORY_BYTES, "lane_entries": 1000}
+    defaults = {"lanes": 1, "rules": WRITING_RULES}
     return LanePool(**defaults | {"gpus": 1, "gpu_seats": SEATS} | options)
 
 

@@ -9,20 +9,18 @@ import pytest
 from farm.isolation import EarlyZygote, LanePool
 from farm.isolation.handover import take_over
 from tests.isolation.test_lane import PNG, make
-from tests.lanes import LANE_MEMORY_BYTES, children, is_running, open_fds, wait_until
+from tests.lanes import RULES, children, is_running, open_fds, wait_until
 
 
 @pytest.fixture
 def early():
-    early = EarlyZygote(LANE_MEMORY_BYTES)
+    early = EarlyZygote(RULES)
     yield early
     early.close()
 
 
 def new_pool(address: str) -> LanePool:
-    return LanePool(
-        lanes=1, lane_memory_bytes=LANE_MEMORY_BYTES, lane_entries=10, zygote_address=address
-    )
+    return LanePool(lanes=1, rules=RULES, zygote_address=address)
 
 
 def test_a_pool_forks_its_lanes_from_it_and_ends_it(early):
@@ -45,7 +43,7 @@ def test_nobody_else_may_take_it(early):
 
 def test_untaken_it_ends_and_leaves_nothing():
     before = open_fds()
-    early = EarlyZygote(LANE_MEMORY_BYTES)
+    early = EarlyZygote(RULES)
     early.close()
     early.close()
     assert not is_running(early._process.pid)

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,11 @@ from farm.errors import (
     SourceUnavailableError,
 )
 from farm.isolation import Lane, LanePool, request_of, wire
+from farm.isolation import lane as lane_module
 from farm.settings import Limits
 from farm.spec import Entry
 from tests.lanes import (
-    LANE_MEMORY_BYTES,
+    RULES,
     children,
     is_running,
     open_fds,
@@ -234,7 +236,7 @@ class TestIsolation:
             assert (process / "oom_score_adj").read_text().strip() == "1000"
             limits = (process / "limits").read_text().splitlines()
             allowed = next(line for line in limits if line.startswith("Max address space")).split()
-            assert int(allowed[3]) > LANE_MEMORY_BYTES
+            assert int(allowed[3]) > RULES.memory_bytes
             core = next(line for line in limits if line.startswith("Max core")).split()
             assert core[4] == "0"
             for stream in (0, 1, 2):
@@ -391,7 +393,7 @@ class TestPool:
         assert begun == ["alone", "other", "other"]
 
     def test_a_lane_is_replaced_when_it_is_used_up(self, pool, monkeypatch):
-        monkeypatch.setattr(pool, "_lane_entries", 2)
+        monkeypatch.setattr(pool, "_rules", replace(RULES, entries=2))
         seen = []
         for _ in range(4):
             with pool.lease(alone=not seen) as lane:
@@ -399,6 +401,15 @@ class TestPool:
             seen.append(lane.pid)
         assert seen[0] == seen[1] != seen[2] == seen[3]
         wait_until(lambda: not is_running(seen[0]))
+
+    @pytest.mark.parametrize("worn", [{"seconds": 1e-3}, {"resident_bytes": 1}])
+    def test_a_lane_is_replaced_when_it_is_old_or_has_grown(self, pool, monkeypatch, worn):
+        monkeypatch.setattr(pool, "_rules", replace(RULES, **worn))
+        monkeypatch.setattr(lane_module, "_ENTRIES_BETWEEN_LOOKS", 1)
+        with pool.lease(alone=True) as lane:
+            make(lane)
+            assert lane_module.resident_bytes(lane.pid) > 1 << 20
+        wait_until(lambda: not is_running(lane.pid))
 
     def test_lanes_die_with_their_zygote_and_the_pool_starts_another(self, pool):
         with pool.lease() as lane:
@@ -424,4 +435,4 @@ class TestPool:
     def test_a_zygote_that_cannot_start_says_where_to_look(self, monkeypatch):
         monkeypatch.setattr(sys, "executable", "/bin/false")
         with pytest.raises(ClusterError, match=r"did not start \(exit code 1\).*farm doctor"):
-            LanePool(lanes=1, lane_memory_bytes=LANE_MEMORY_BYTES, lane_entries=1)
+            LanePool(lanes=1, rules=RULES)
