@@ -146,17 +146,22 @@ def parse_qencode_place(
     if not bucket or not all(keys):
         missing = "a bucket" if not bucket else "a key and a secret"
         raise InvalidEntryError(f"expected {missing} with {redact(url)!r:.200}")
-    is_aws = endpoint is None or _AWS_HOST.fullmatch(endpoint.lower()) is not None
-    region = _REGION.search(endpoint.lower()) if endpoint else None
     fields = {
         "bucket": bucket,
-        "endpoint": None if is_aws else endpoint,
-        "region": region[1] if region else None,
         "access_key_id": keys[0],
         "secret_access_key": keys[1],
         "acl": permissions or None,
+        **_server_fields(endpoint),
     }
     return S3Object(S3Place.of(fields | options), path)
+
+
+def _server_fields(endpoint: str | None) -> dict[str, str | None]:
+    """Endpoint and region of a host; AWS goes by the region, as its client then follows moves."""
+    host = (endpoint or "").lower()
+    region = _REGION.search(host)
+    is_aws = _AWS_HOST.fullmatch(host) is not None
+    return {"endpoint": None if is_aws else endpoint, "region": region[1] if region else None}
 
 
 def _is_server(host: str) -> bool:
