@@ -37,6 +37,7 @@
     ├── RunError                    run_failed: the run cannot go on
     │   ├── RunConflictError        run_conflict
     │   └── ClusterError            cluster_failed
+    ├── VaultError                  vault_failed: sealed credentials cannot be read
     └── InternalError               internal_error: a defect of ours, kept to its entry
 
 `retryable`: trying the same entry again later may help. `environment`: the cause lies outside the
@@ -287,6 +288,12 @@ class ClusterError(RunError):
 
     code = "cluster_failed"
     retryable = True
+
+
+class VaultError(FarmError):
+    """Credentials that the service sealed cannot be opened any more."""
+
+    code = "vault_failed"
 
 
 class InternalError(FarmError):

@@ -9,13 +9,7 @@ from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from farm.errors import FarmError, InvalidJobError
-
-
-class VaultError(FarmError):
-    """Something sealed cannot be opened."""
-
-    code = "vault_failed"
+from farm.errors import InvalidJobError, VaultError
 
 
 class Vault:

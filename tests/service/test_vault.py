@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from farm.errors import InvalidJobError
-from farm.service.vault import Vault, VaultError
+from farm.errors import InvalidJobError, VaultError
+from farm.service.vault import Vault
 
 SECRETS = {"secret_access_key": "hunter2", "nested": {"x": [1, None, "é"]}}
 
