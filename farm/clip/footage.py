@@ -17,13 +17,12 @@ from farm.engines import Source
 from farm.engines.frame import FrameBatch
 from farm.engines.pyav_decode import VideoPacket, decoded_at, ticks_of
 from farm.engines.pyav_errors import explained
-from farm.engines.pyav_frames import orientation_from, planes_of
+from farm.engines.pyav_frames import batch_from
 from farm.engines.pyav_group import moment_of
-from farm.engines.pyav_light import check_colors
 from farm.engines.pyav_open import media_info, open_video
+from farm.engines.pyav_pick import no_frame
 from farm.engines.pyav_read import DemuxingReader
-from farm.errors import NoFrameError
-from farm.geometry import Size
+from farm.errors import MediaError, NoFrameError
 from farm.media import MediaFormat, Transfer
 from farm.sampling import POSITION_PAST_END, make_targets
 from farm.settings import Limits
@@ -100,25 +99,27 @@ class Footage:
         asked = ThumbnailSpec(position=spec.start, accuracy=Accuracy.EXACT)
         (target,), warnings = make_targets(asked, self.info)
         if POSITION_PAST_END in warnings:
-            raise self.no_frame(spec)
+            raise self._past_end(spec)
         self._warnings |= dict.fromkeys(warnings)
         if target.frame is None:
             return moment_of(target, 0, self.time_base).ticks
         with explained(self.name):
             times = self._reader.presentation_ticks()
         if not -len(times) <= target.frame < len(times):
-            raise self.no_frame(spec)
+            raise self._past_end(spec)
         return times[target.frame]
 
-    def no_frame(self, spec: ClipSpec) -> NoFrameError:
-        """The error for a clip that starts where nothing is shown."""
-        if spec.start is None:
-            return NoFrameError(f"{self.name}: its video stream gives no frame")
+    def no_frame(self, spec: ClipSpec) -> MediaError:
+        """The error for a clip that would show nothing, where `frames` have ended."""
+        is_past_end = spec.start is not None and self.counts["frames_decoded"] > 0
+        return self._past_end(spec) if is_past_end else no_frame(self._reader)
+
+    def _past_end(self, spec: ClipSpec) -> NoFrameError:
+        start = None if spec.start is None else spec.start.model_dump()
         length = self.info.duration_seconds
         known = f", which is {length:.3f} s long" if length else ""
         return NoFrameError(
-            f"{self.name}: the clip would start at {spec.start.model_dump()}, past the end of the "
-            f"video{known}"
+            f"{self.name}: the clip would start at {start}, past the end of the video{known}"
         )
 
     def frames(self, span: Span) -> Iterator[Shown[VideoFrame]]:
@@ -154,22 +155,12 @@ class Footage:
     def batch_of(self, frame: VideoFrame) -> FrameBatch:
         """A frame as pictures are made of it; raises UnsupportedColorError where none can be."""
         with explained(self.name):
-            check_colors(frame, name=self.name)
-            planes, color = planes_of(frame, self._reader.decoding.codec)
-        if color.transfer is not Transfer.SDR:
-            self.notes["tone_mapped"] = color.transfer.value
+            batch = batch_from(frame, self._reader, targets=(0,), orientation=self.info.orientation)
+        if batch.color.transfer is not Transfer.SDR:
+            self.notes["tone_mapped"] = batch.color.transfer.value
         if frame.is_corrupt:
             self._warnings["corrupt_frame"] = None
-        orientation = orientation_from(frame)
-        return FrameBatch(
-            planes=planes,
-            color=color,
-            full_size=Size(frame.width, frame.height),
-            answers=((0,),),
-            pts_seconds=(float(ticks_of(frame) * self.time_base),),
-            orientation=self.info.orientation if orientation is None else orientation,
-            pixel_aspect=self._reader.pixel_aspect,
-        )
+        return batch
 
     def _frame_ticks(self) -> int:
         return max(1, round(1 / self.rate / self.time_base))

@@ -10,20 +10,17 @@ from av.error import FFmpegError
 from farm.engines import Source, Wish
 from farm.engines.frame import FrameBatch
 from farm.engines.mp4 import NotIndexedError
-from farm.engines.pyav_decode import ticks_of
 from farm.engines.pyav_errors import explained
 from farm.engines.pyav_exact import exact_frames, sure_exact_frames
-from farm.engines.pyav_frames import orientation_from, planes_of
+from farm.engines.pyav_frames import batch_from
 from farm.engines.pyav_group import Moment, moment_of
 from farm.engines.pyav_index import IndexedReader
-from farm.engines.pyav_light import check_colors
 from farm.engines.pyav_movie import open_movie
 from farm.engines.pyav_open import media_info, open_video
 from farm.engines.pyav_pick import Pick, key_frames, part_far, sure_key_frames
 from farm.engines.pyav_read import DemuxingReader
 from farm.engines.pyav_reader import Reader
 from farm.errors import CorruptError, NoFrameError, TruncatedError
-from farm.geometry import Size
 from farm.media import MediaFormat, MediaKind, Transfer
 from farm.sampling import Target
 from farm.settings import Limits
@@ -167,19 +164,10 @@ class PyAVDecoder:
         return near, sorted(exact + far)
 
     def _batch(self, reader: Reader, pick: Pick) -> FrameBatch:
-        frame = pick.frame
         self._warnings |= dict.fromkeys(pick.warnings)
-        check_colors(frame, name=reader.name)
-        planes, color = planes_of(frame, reader.decoding.codec)
-        if color.transfer is not Transfer.SDR:
-            self._notes["tone_mapped"] = color.transfer.value
-        orientation = orientation_from(frame)
-        return FrameBatch(
-            planes=planes,
-            color=color,
-            full_size=Size(frame.width, frame.height),
-            answers=(pick.targets,),
-            pts_seconds=(float(ticks_of(frame) * reader.time_base),),
-            orientation=self.info.orientation if orientation is None else orientation,
-            pixel_aspect=reader.pixel_aspect,
+        batch = batch_from(
+            pick.frame, reader, targets=pick.targets, orientation=self.info.orientation
         )
+        if batch.color.transfer is not Transfer.SDR:
+            self._notes["tone_mapped"] = batch.color.transfer.value
+        return batch

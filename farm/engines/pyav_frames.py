@@ -13,8 +13,12 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 from torch import Tensor
 
+from farm.engines.frame import FrameBatch
 from farm.engines.mp4_matrix import orientation_of
-from farm.engines.pyav_light import peak_nits_of, primaries_of, transfer_of
+from farm.engines.pyav_decode import ticks_of
+from farm.engines.pyav_light import check_colors, peak_nits_of, primaries_of, transfer_of
+from farm.engines.pyav_reader import Reader
+from farm.geometry import Size
 from farm.media import ColorTags, Matrix, Siting
 
 # By libav's numbers, which are those of ITU-T H.273.
@@ -128,6 +132,27 @@ def planes_of(frame: VideoFrame, codec: str) -> tuple[tuple[Tensor, ...], ColorT
         return _yuv_planes(native, color.bits), color
     as_rgb = replace(color, matrix=Matrix.RGB, full_range=True, siting=Siting.LEFT, bits=8)
     return (_rgb_plane(frame, color),), as_rgb
+
+
+def batch_from(
+    frame: VideoFrame, reader: Reader, *, targets: tuple[int, ...], orientation: int
+) -> FrameBatch:
+    """A frame that answers some targets, turned as it says itself, else as its container does.
+
+    Raises UnsupportedColorError where its samples cannot become RGB.
+    """
+    check_colors(frame, name=reader.name)
+    planes, color = planes_of(frame, reader.decoding.codec)
+    own = orientation_from(frame)
+    return FrameBatch(
+        planes=planes,
+        color=color,
+        full_size=Size(frame.width, frame.height),
+        answers=(targets,),
+        pts_seconds=(float(ticks_of(frame) * reader.time_base),),
+        orientation=orientation if own is None else own,
+        pixel_aspect=reader.pixel_aspect,
+    )
 
 
 def orientation_from(frame: VideoFrame) -> int | None:
