@@ -12,7 +12,7 @@ from farm.cli.job import JobOptions, read_job
 from farm.dialects.native import parse_row, row_schema
 from farm.errors import error_classes
 from farm.settings import Limits, Settings
-from farm.spec import Entry, Job, PictureSpec, StoryboardSpec, ThumbnailSpec
+from farm.spec import ClipSpec, Entry, Job, PictureSpec, StoryboardSpec, ThumbnailSpec
 from farm.template import PLACEHOLDERS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,6 +89,11 @@ def test_every_field_of_a_storyboard_is_documented() -> None:
     section = _read("docs/outputs.md").partition("## Storyboards")[2].partition("## ")[0]
     own = StoryboardSpec.model_fields.keys() - PictureSpec.model_fields.keys()
     assert set(_first_cells(section)) == own | {"filename"}
+
+
+def test_every_field_of_a_clip_is_documented() -> None:
+    section = _read("docs/outputs.md").partition("## Clips")[2].partition("## ")[0]
+    assert set(_first_cells(section)) == set(ClipSpec.model_fields)
 
 
 def test_every_field_of_an_entry_is_documented() -> None:
