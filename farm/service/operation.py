@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from farm.errors import FarmError, LaneTimeoutError
+from farm.errors import LaneTimeoutError
 from farm.service.model import StoredFile, Task
 
 if TYPE_CHECKING:
@@ -16,14 +16,12 @@ if TYPE_CHECKING:
     from farm.service.config import ServiceConfig
 
 
-class TaskError(FarmError):
-    """A task cannot be carried out; `code` is what the caller reads."""
-
-    code = "TASK_FAILED"
+class TaskError(Exception):
+    """A task cannot be carried out for a cause of its own; `code` is what the caller reads."""
 
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
-        self.code = code  # type: ignore[misc]  # each has its own
+        self.code = code
 
 
 class CancelledTaskError(Exception):
