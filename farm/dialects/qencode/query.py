@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -17,48 +17,12 @@ from pydantic import (
 )
 
 from farm import fault
+from farm.dialects.qencode.refusal import ErrorCode, QencodeError
 
 MOST_PAYLOAD_CHARACTERS = 1000
 MOST_QUERY_CHARACTERS = 1_000_000
 MOST_FORMATS = 50
 MOST_DESTINATIONS = 10
-
-
-class ErrorCode(IntEnum):
-    """What an answer has under `error`; QUERY is in no published table."""
-
-    OK = 0
-    SERVER_INTERNAL = 1
-    BAD_API_KEY = 2
-    API_KEY_NOT_FOUND = 3
-    BAD_TOKEN = 4
-    TOKEN_NOT_FOUND = 5
-    SYSTEM_BUSY = 8
-    BAD_PAYLOAD = 9
-    BAD_PROFILE = 11
-    BAD_TOKENS = 13
-    FIELD_REQUIRED = 14
-    QUERY = 19
-
-
-class QencodeError(Exception):
-    """A request that the API refuses: its code and its words for the caller.
-
-    `field` is the missing field with FIELD_REQUIRED, `retry_after_seconds` goes with SYSTEM_BUSY.
-    """
-
-    def __init__(
-        self,
-        code: ErrorCode,
-        message: str,
-        *,
-        field: str | None = None,
-        retry_after_seconds: int | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.field = field
-        self.retry_after_seconds = retry_after_seconds
 
 
 class OutputKind(StrEnum):

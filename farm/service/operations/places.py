@@ -1,20 +1,22 @@
 """Sources and destinations as Qencode's callers name them: URLs, buckets, uploads and folders."""
 
 import os
-import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from farm.dialects.qencode.query import Destination
-from farm.errors import SourceNotFoundError
+from farm.errors import InvalidEntryError, SourceNotFoundError
 from farm.service.bucket import open_bucket
 from farm.service.config import ServiceConfig
 from farm.service.fetch import download
+from farm.service.folder import put_below
 from farm.service.model import StoredFile
 from farm.service.operation import Outcome, Work
+from farm.service.operations.imports import fetched_file, terms_of
 from farm.service.place import DEFAULT_REGION, S3Object, parse_qencode_place
-from farm.service.transfer import Fetched, Terms
+from farm.service.transfer import Fetched
 from farm.service.uploads import upload_path
 
 UPLOAD_SCHEME = "tus:"
@@ -44,11 +46,15 @@ def object_of(destination: Destination) -> S3Object:
 
 def shown_place(destination: Destination, config: ServiceConfig) -> dict[str, Any]:
     """What callers are told of a destination, without its keys; raises InvalidEntryError."""
+    if _is_local(destination):
+        if not config.destination_roots:
+            raise InvalidEntryError("local folders are not open to results here")
+        return {"url": destination.url, "storage": {"type": "local", "key": destination.url}}
     found = object_of(destination)
     endpoint = found.place.endpoint_url(config.policy)
     region = found.place.region or DEFAULT_REGION
     server = urlsplit(endpoint or f"https://s3.{region}.amazonaws.com")
-    return {
+    storage = {
         "type": "custom_s3" if endpoint else "amazon_s3",
         "scheme": server.scheme,
         "host": server.hostname,
@@ -56,6 +62,7 @@ def shown_place(destination: Destination, config: ServiceConfig) -> dict[str, An
         "bucket": found.place.bucket,
         "key": found.key,
     }
+    return {"url": f"s3://{server.netloc}/{found.place.bucket}/{found.key}", "storage": storage}
 
 
 def secrets_of(destination: Destination) -> dict[str, Any]:
@@ -71,14 +78,13 @@ def from_place(work: Work) -> Outcome:
     if "upload" in work.payload:
         return Outcome(files=[_uploaded(work, path)])
     source = str(work.secrets["source"])
-    terms = _terms(work, work.config.settings.limits.source_bytes)
     if source.lower().startswith(_S3_SCHEME):
         found = parse_qencode_place(source, is_source=True)
-        with open_bucket(found.place, policy=work.config.policy, terms=terms) as bucket:
+        with open_bucket(found.place, policy=work.config.policy, terms=terms_of(work)) as bucket:
             fetched = bucket.download(found.key, path)
     else:
-        fetched = download(source, path, policy=work.config.policy, terms=terms)
-    return Outcome(files=[_fetched(work, fetched)])
+        fetched = download(source, path, policy=work.config.policy, terms=terms_of(work))
+    return Outcome(files=[fetched_file(work, fetched)])
 
 
 def to_places(work: Work) -> Outcome:
@@ -93,7 +99,7 @@ def to_places(work: Work) -> Outcome:
 
 
 def key_of(key: str, name: str, *, is_folder: bool) -> str:
-    """The key of a file whose destination is a folder, or the file itself."""
+    """The key, or the URL, of a file whose destination is a folder, or the file itself."""
     if not is_folder and key and not key.endswith("/"):
         return key
     return f"{key.rstrip('/')}/{name}".lstrip("/")
@@ -102,26 +108,22 @@ def key_of(key: str, name: str, *, is_folder: bool) -> str:
 def _store(
     work: Work, destination: Destination, files: list[StoredFile], *, is_folder: bool
 ) -> None:
+    if _is_local(destination):
+        for file in files:
+            work.check()
+            uri = key_of(destination.url, file.name, is_folder=is_folder)
+            put_below(work.config.destination_roots, uri, work.path_of(file))
+        return
     found = object_of(destination)
-    terms = _terms(work, work.config.settings.limits.source_bytes)
-    with open_bucket(found.place, policy=work.config.policy, terms=terms) as bucket:
+    with open_bucket(found.place, policy=work.config.policy, terms=terms_of(work)) as bucket:
         for file in files:
             work.check()
             key = key_of(found.key, file.name, is_folder=is_folder)
             bucket.upload(key, work.path_of(file), content_type=file.content_type)
 
 
-def _terms(work: Work, most_bytes: int) -> Terms:
-    def progress(received_bytes: int, total_bytes: int | None) -> None:
-        if total_bytes:
-            work.tell(min(99, 100 * received_bytes // total_bytes))
-
-    return Terms(
-        most_bytes=most_bytes,
-        total_seconds=work.seconds_left,
-        check=work.check,
-        progress=progress,
-    )
+def _is_local(destination: Destination) -> bool:
+    return destination.url.startswith("file://")
 
 
 def _uploaded(work: Work, path: Path) -> StoredFile:
@@ -130,20 +132,5 @@ def _uploaded(work: Work, path: Path) -> StoredFile:
         os.link(upload_path(work.config.data, str(work.payload["upload"])), path)
     except FileNotFoundError:
         raise SourceNotFoundError("the upload is no longer here") from None
-    return StoredFile(
-        id=str(uuid.uuid4()),
-        name=str(work.payload["name"]),
-        path=work.stored(path),
-        size_bytes=path.stat().st_size,
-    )
-
-
-def _fetched(work: Work, fetched: Fetched) -> StoredFile:
-    return StoredFile(
-        id=str(uuid.uuid4()),
-        name=fetched.filename,
-        path=work.stored(fetched.path),
-        size_bytes=fetched.size_bytes,
-        md5=fetched.md5,
-        content_type=fetched.content_type,
-    )
+    fetched = Fetched(path, str(work.payload["name"]), path.stat().st_size, md5="")
+    return replace(fetched_file(work, fetched), md5=None)

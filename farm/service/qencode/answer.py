@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from farm.dialects.qencode.query import ErrorCode, QencodeError
+from farm.dialects.qencode.refusal import ErrorCode, QencodeError
 
 _MOST_FIELDS = 1000
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
-from farm.dialects.qencode.query import ErrorCode, Format, OutputKind, QencodeError, Query
+from farm.dialects.qencode.query import Format, OutputKind, Query
+from farm.dialects.qencode.refusal import ErrorCode, QencodeError
 from farm.errors import InvalidEntryError
 from farm.service.model import NewJob, NewTask
 from farm.service.operations.places import (

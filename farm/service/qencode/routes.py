@@ -9,12 +9,8 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 from starlette.requests import Request
 
-from farm.dialects.qencode.query import (
-    ErrorCode,
-    QencodeError,
-    check_payload,
-    parse_query,
-)
+from farm.dialects.qencode.query import check_payload, parse_query
+from farm.dialects.qencode.refusal import ErrorCode, QencodeError
 from farm.service.access import origin_of, service_of
 from farm.service.model import Scope
 from farm.service.qencode import jobs, tus

@@ -120,17 +120,16 @@ class _Steps:
     ) -> list[dict[str, Any]]:
         """What is told of a file, once for each place where it is."""
         place, index = int(file.facts["output"]), int(file.facts["index"])
-        item = {
+        item: dict[str, Any] = {
             "tag": f"{kind}-{place}-{max(0, index - 1)}",
             "profile": None,
             "user_tag": self.asked(file).label,
             "output_format": file.name.rpartition(".")[2],
             "size": file.size_bytes,
-            "meta": {
-                "resolution_width": file.facts.get("width"),
-                "resolution_height": file.facts.get("height"),
-            },
         }
+        if kind != "text":
+            sides = {f"resolution_{side}": file.facts[side] for side in ("width", "height")}
+            item["meta"] = sides
         if place in self.saves:
             if self.saves[place].status is not Status.FINISHED:
                 return []
@@ -149,12 +148,10 @@ class _Steps:
 
     def _saved(self, file: StoredFile, place: dict[str, Any]) -> dict[str, Any]:
         is_folder = self.asked(file).output is OutputKind.THUMBNAILS
-        key = key_of(place["key"], file.name, is_folder=is_folder)
-        port = f":{place['port']}" if place["port"] else ""
-        return {
-            "url": f"s3://{place['host']}{port}/{place['bucket']}/{key}",
-            "storage": place | {"key": key, "format": file.name.rpartition(".")[2]},
-        }
+        url = key_of(place["url"], file.name, is_folder=is_folder)
+        key = key_of(place["storage"]["key"], file.name, is_folder=is_folder)
+        extension = file.name.rpartition(".")[2]
+        return {"url": url, "storage": place["storage"] | {"key": key, "format": extension}}
 
 
 def _warning(message: str, details: str, tag: str | None) -> dict[str, str | None]:
