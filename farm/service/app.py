@@ -48,6 +48,9 @@ def create_app(config: ServiceConfig, cluster: Callable[[], Cluster]) -> FastAPI
         description=_DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        # They load scripts from elsewhere, which would run where the status page's cookie is.
+        docs_url=None,
+        redoc_url=None,
     )
     for part in (cloudconvert, qencode, page):
         part.install(app)

@@ -40,15 +40,19 @@ def list_tasks(
     page: int = 1,
     per_page: int = 100,
     operations: Iterable[str] | None = None,
+    alone: bool = False,
     **equal: str | None,
 ) -> list[Task]:
     """A page of a caller's tasks, the newest first; pages count from 1.
 
-    `operations` are those that are listed at all, `equal` are values that columns have.
+    `operations` are those that are listed at all, `alone` leaves out those of jobs, `equal` are
+    values that columns have.
     """
     chosen = select(tasks).where(tasks.c.key_id == key_id)
     if operations is not None:
         chosen = chosen.where(tasks.c.operation.in_(list(operations)))
+    if alone:
+        chosen = chosen.where(tasks.c.job_id.is_(None))
     for column, value in equal.items():
         if value is not None:
             chosen = chosen.where(tasks.c[column] == value)
@@ -113,10 +117,12 @@ def _with_parts(connection: Connection, chosen: Select[Any]) -> list[Task]:
     ]
 
 
-def file_by_id(database: Database, file_id: str) -> StoredFile | None:
-    """A file of any caller's."""
+def file_by_id(database: Database, file_id: str, *, key_id: str | None = None) -> StoredFile | None:
+    """A file of a caller, or of any without `key_id`."""
+    asked = select(files).where(files.c.id == file_id)
+    if key_id is not None:
+        asked = asked.join(tasks, tasks.c.id == files.c.task_id).where(tasks.c.key_id == key_id)
     with database.read() as connection:
-        asked = select(files).where(files.c.id == file_id)
         row = connection.execute(asked).mappings().one_or_none()
     return None if row is None else file_of(row)
 

@@ -18,6 +18,7 @@ class TokenKind(StrEnum):
 
     ACCESS = "access"
     TASK = "task"
+    PAGE = "page"
 
 
 class TokenStore:
