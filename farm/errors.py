@@ -23,6 +23,13 @@
     │   ├── NoVideoStreamError      no_video_stream
     │   ├── NoFrameError            no_frame
     │   └── LimitError              limit_exceeded
+    │       ├── TooManyPixelsError      too_many_pixels
+    │       ├── TooManyFramesError      too_many_frames
+    │       ├── TooManyPagesError       too_many_pages
+    │       ├── TooManyStreamsError     too_many_streams
+    │       ├── TooLongError            too_long
+    │       ├── TooManyOutputsError     too_many_outputs
+    │       └── OutputTooLargeError     output_too_large
     ├── EngineError                 engine_failed
     │   └── EngineUnavailableError  engine_unavailable      (environment)
     ├── EncodeError                 encode_failed
@@ -190,9 +197,51 @@ class NoFrameError(MediaError):
 
 
 class LimitError(MediaError):
-    """The media exceeds a limit on pixels, frames, seconds or output size."""
+    """What was met or asked for exceeds a limit."""
 
     code = "limit_exceeded"
+
+
+class TooManyPixelsError(LimitError):
+    """A still or a frame of the source has more pixels than the limits allow."""
+
+    code = "too_many_pixels"
+
+
+class TooManyFramesError(LimitError):
+    """More frames would have to be read or decoded than the limits allow."""
+
+    code = "too_many_frames"
+
+
+class TooManyPagesError(LimitError):
+    """A document has more pages than the limits allow."""
+
+    code = "too_many_pages"
+
+
+class TooManyStreamsError(LimitError):
+    """A container holds more streams than the limits allow."""
+
+    code = "too_many_streams"
+
+
+class TooLongError(LimitError):
+    """A video is longer than the limits allow."""
+
+    code = "too_long"
+
+
+class TooManyOutputsError(LimitError):
+    """More files are asked of one entry than the limits allow."""
+
+    code = "too_many_outputs"
+
+
+class OutputTooLargeError(LimitError):
+    """A picture or a clip that is asked for would be larger than the limits allow."""
+
+    code = "output_too_large"
 
 
 class EngineError(FarmError):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from farm.errors import InvalidEntryError, LimitError
+from farm.errors import InvalidEntryError, OutputTooLargeError, TooManyOutputsError
 from farm.geometry import Geometry, Size, fit_geometry
 from farm.media import MediaInfo
 from farm.sampling import Span, Target, count_moments, make_spans, make_targets
@@ -100,8 +100,8 @@ def make_plans(
 
     Without `info` the shots have keys but no targets, and there is no geometry; of a storyboard
     only the first image or sheet is known then, unless it has a `count` of images. Raises
-    LimitError where too many or too large pictures are asked for, and InvalidEntryError where two
-    of them would have the same name.
+    TooManyOutputsError or OutputTooLargeError where too many or too large pictures are asked for,
+    and InvalidEntryError where two of them would have the same name.
     """
     plans = []
     total = 0
@@ -109,7 +109,7 @@ def make_plans(
     for output, spec in enumerate(entry.outputs):
         total += _count(spec, info)
         if total > limits.outputs:
-            raise LimitError(
+            raise TooManyOutputsError(
                 f"expected at most {limits.outputs} pictures of one entry; outputs[0] to "
                 f"outputs[{output}] ask for {total}"
             )
@@ -163,7 +163,7 @@ def settle(
 ) -> Geometry:
     """The geometry of a plan for a decoded frame of coded size `full_size`.
 
-    Raises LimitError where the picture would be too large.
+    Raises OutputTooLargeError where the picture would be too large.
     """
     return _fit(plan.spec, full_size, orientation, pixel_aspect, limits)
 
@@ -181,7 +181,7 @@ def _fit(
     )
     width, height = geometry.canvas
     if max(width, height) > limits.output_side_pixels or width * height > limits.output_pixels:
-        raise LimitError(
+        raise OutputTooLargeError(
             f"expected a picture of at most {limits.output_side_pixels} pixels a side and "
             f"{limits.output_pixels} in all; the output would have {width}x{height}"
         )

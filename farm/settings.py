@@ -23,6 +23,7 @@ class Limits(BaseModel):
     frame_pixels: int = Field(8192 * 8192, ge=1, description="pixels of one video frame")
     duration_seconds: float = Field(24 * 3600.0, gt=0, description="length of one video")
     frames: int = Field(10_000, ge=1, description="frames decoded for one entry")
+    pages: int = Field(10_000, ge=1, description="pages of one TIFF that is at hand")
     streams: int = Field(64, ge=1, description="streams in one container")
     outputs: int = Field(1000, ge=1, description="pictures made of one entry")
     output_side_pixels: int = Field(16_383, ge=1, description="longer side of a made picture")

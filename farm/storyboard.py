@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote
 
-from farm.errors import LimitError
+from farm.errors import OutputTooLargeError
 from farm.geometry import Size
 from farm.sampling import Span
 from farm.settings import Limits
@@ -62,14 +62,14 @@ def make_layout(spec: StoryboardSpec, tile: Size, count: int, *, limits: Limits)
     """The layout of `count` tiles: as many columns as are asked for, fewer where they do not fit.
 
     Sheets keep to the output's longest side, to the limits of all pictures and to what WebP can
-    hold. Raises LimitError where not even one tile fits.
+    hold. Raises OutputTooLargeError where not even one tile fits.
     """
     side = min(spec.sheet_pixels, limits.output_side_pixels)
     if spec.format is ImageFormat.WEBP:
         side = min(side, _WEBP_SIDE_PIXELS)
     most = limits.output_pixels // (tile.width * tile.height)
     if max(tile) > side or most < 1:
-        raise LimitError(
+        raise OutputTooLargeError(
             f"expected tiles that fit on a sheet of at most {side} pixels a side and "
             f"{limits.output_pixels} in all; they would have {tile.width}x{tile.height}"
         )

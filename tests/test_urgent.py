@@ -172,4 +172,4 @@ def test_what_a_lane_may_use_is_the_callers(make, tmp_path):
     outputs = (OUTPUT, OUTPUT | {"filename": "x.png"})
     entry = Entry(source=str(source), destination=str(tmp_path / "out"), outputs=outputs)
     record = UrgentEntry(pool, entry, limits=Limits(outputs=1), worker="w").run()
-    assert (record.status, record.error_code) == (Status.FAILED, "limit_exceeded")
+    assert (record.status, record.error_code) == (Status.FAILED, "too_many_outputs")

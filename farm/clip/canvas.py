@@ -6,7 +6,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from farm.engines.frame import FrameBatch
-from farm.errors import LimitError
+from farm.errors import OutputTooLargeError
 from farm.geometry import Fit, Geometry, Size, fit_geometry
 from farm.picture import finish
 from farm.settings import Limits
@@ -27,12 +27,12 @@ class Canvas:
     """
 
     def __init__(self, spec: ClipSpec, first: FrameBatch, *, limits: Limits) -> None:
-        """Raises LimitError where the pictures would be too large."""
+        """Raises OutputTooLargeError where the pictures would be too large."""
         self._spec = spec
         self.size = _geometry(first, spec.fit, spec.width, spec.height).canvas
         width, height = self.size
         if max(self.size) > limits.output_side_pixels or width * height > limits.output_pixels:
-            raise LimitError(
+            raise OutputTooLargeError(
                 f"expected pictures of at most {limits.output_side_pixels} pixels a side and "
                 f"{limits.output_pixels} in all; the clip would have {width}x{height}"
             )

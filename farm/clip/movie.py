@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from farm.engines.pyav_errors import cause_of
-from farm.errors import EncodeError, EngineUnavailableError, LimitError
+from farm.errors import EncodeError, EngineUnavailableError, OutputTooLargeError
 from farm.geometry import Size
 
 SOUND_RATE = 48_000
@@ -118,7 +118,7 @@ class Movie:
                     self._container.mux(self._sound.encode(frame))
 
     def finish(self) -> bytes:
-        """Ends the file and gives its bytes; raises EncodeError and LimitError as all of these."""
+        """Ends the file and gives its bytes; raises EncodeError and OutputTooLargeError, as all do."""
         with _encoding():
             self._container.mux(self._video.encode(None))
             if self._sound is not None:
@@ -136,7 +136,7 @@ class Movie:
         trace: TracebackType | None,
     ) -> None:
         # Of a file that was given up, closing tries to write the rest.
-        with suppress(FFmpegError, LimitError):
+        with suppress(FFmpegError, OutputTooLargeError):
             self._container.close()
 
 
@@ -203,11 +203,11 @@ class _MemoryFile(io.RawIOBase):
         return found
 
     def write(self, data: Any) -> int:
-        """Writes all of it; raises LimitError where the file would become too large."""
+        """Writes all of it; raises OutputTooLargeError where the file would become too large."""
         view = memoryview(data).cast("B")
         end = self._offset + len(view)
         if end > self._most_bytes:
-            raise LimitError(
+            raise OutputTooLargeError(
                 f"the clip would have more than the {self._most_bytes} bytes allowed; "
                 "ask for a shorter or smaller one, or for a lower quality"
             )

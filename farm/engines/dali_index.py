@@ -13,7 +13,7 @@ from farm.engines.pyav_decode import VideoPacket
 from farm.engines.pyav_errors import cause_of
 from farm.engines.pyav_open import Opened, open_video
 from farm.engines.still import OddError
-from farm.errors import EncryptedError, LimitError, NoFrameError
+from farm.errors import EncryptedError, NoFrameError, TooManyFramesError
 from farm.media import MediaFormat
 from farm.settings import Limits
 
@@ -83,7 +83,7 @@ def _times(opened: Opened, name: str, limits: Limits) -> Iterator[tuple[int, boo
         if packet.has_sidedata("encryption_info"):
             raise EncryptedError(f"{name}: the samples of its video stream are encrypted")
         if len(seen) >= most:
-            raise LimitError(f"{name}: more than {most} packets had to be read")
+            raise TooManyFramesError(f"{name}: more than {most} packets had to be read")
         ticks = packet.pts
         if ticks is None or ticks < 0 or ticks in seen:
             raise OddError("has frames without times of their own")

@@ -21,8 +21,8 @@ from farm.engines.pyav_group import moment_of
 from farm.engines.still import OddError
 from farm.errors import (
     CorruptError,
-    LimitError,
     NoFrameError,
+    TooManyFramesError,
     TruncatedError,
     UnsupportedFormatError,
 )
@@ -186,7 +186,7 @@ class DaliVideo:
     def _check_count(self, count: int) -> None:
         self._counts["frames_decoded"] += count
         if self._counts["frames_decoded"] > self._limits.frames:
-            raise LimitError(
+            raise TooManyFramesError(
                 f"{self._source.name}: more than the {self._limits.frames} frames allowed "
                 "had to be decoded"
             )

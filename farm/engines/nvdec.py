@@ -31,8 +31,8 @@ from farm.engines.pyav_reader import Group, Key
 from farm.engines.sps import SequenceHeader
 from farm.errors import (
     CorruptError,
-    LimitError,
     NoFrameError,
+    TooManyFramesError,
     TruncatedError,
     UnsupportedFormatError,
 )
@@ -220,7 +220,7 @@ class NvdecDecoder:
         for name in ("packets_fed", "frames_decoded"):
             self._counts[name] += packets
         if self._counts["frames_decoded"] > self._limits.frames:
-            raise LimitError(
+            raise TooManyFramesError(
                 f"{self._name}: more than the {self._limits.frames} frames allowed "
                 "had to be decoded"
             )

@@ -13,6 +13,7 @@ from farm.engines import Source, Wish
 from farm.engines.frame import FrameBatch
 from farm.engines.pillow_errors import PLUGIN_ERRORS, check_pixels, translated
 from farm.engines.srgb import to_pixels
+from farm.engines.tiff_pages import check_pages
 from farm.errors import UnsupportedFormatError
 from farm.geometry import Size
 from farm.media import ColorTags, MediaFormat, MediaInfo, MediaKind
@@ -209,4 +210,6 @@ class PillowEngine:
                 f"{source.name}: is {media_format.name}, "
                 f"which Pillow {PIL.__version__} cannot decode"
             )
+        if media_format.name == "tiff":
+            check_pages(source, limits=limits)
         return PillowDecoder(source, format_name=media_format.name, limits=limits)

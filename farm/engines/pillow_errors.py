@@ -13,6 +13,7 @@ from farm.errors import (
     FarmError,
     LimitError,
     SourceUnavailableError,
+    TooManyPixelsError,
     TruncatedError,
     UnsupportedFormatError,
 )
@@ -68,13 +69,13 @@ def translated(
 
 
 def check_pixels(source: Source, size: Size, *, limits: Limits) -> None:
-    """Raises LimitError for a picture of more pixels than allowed."""
+    """Raises TooManyPixelsError for a picture of more pixels than allowed."""
     if size.width * size.height > limits.image_pixels:
         raise _too_large(source, f"{size.width} x {size.height} pixels", limits=limits)
 
 
-def _too_large(source: Source, what: str, *, limits: Limits) -> LimitError:
-    return LimitError(
+def _too_large(source: Source, what: str, *, limits: Limits) -> TooManyPixelsError:
+    return TooManyPixelsError(
         f"{source.name}: {what}, more than the {limits.image_pixels} allowed for a picture"
     )
 

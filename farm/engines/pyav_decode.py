@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 
 from farm.engines.pyav_errors import cause_of
 from farm.engines.pyav_nal import temporal_layer
-from farm.errors import LimitError
+from farm.errors import TooManyFramesError
 from farm.settings import Limits
 
 # Packet is generic in PyAV's stubs only.
@@ -75,7 +75,7 @@ class Decoding:
             return []
         self.counts["frames_decoded"] += len(frames)
         if self.counts["frames_decoded"] > self._limits.frames:
-            raise LimitError(
+            raise TooManyFramesError(
                 f"{self._name}: more than the {self._limits.frames} frames allowed "
                 "had to be decoded"
             )

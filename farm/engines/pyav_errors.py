@@ -11,16 +11,16 @@ from av.error import FFmpegError
 from farm.errors import (
     CorruptError,
     EncryptedError,
-    LimitError,
     MediaError,
+    TooManyPixelsError,
     TruncatedError,
     UnsupportedFormatError,
 )
 
 _BY_WORDS: tuple[tuple[str, type[MediaError]], ...] = (
     ("moov atom not found", TruncatedError),
-    ("max pixel count", LimitError),
-    ("Picture size", LimitError),
+    ("max pixel count", TooManyPixelsError),
+    ("Picture size", TooManyPixelsError),
     ("ncrypt", EncryptedError),
     ("cannot decode unknown codec", UnsupportedFormatError),
 )

@@ -15,9 +15,11 @@ from farm.engines import Source
 from farm.engines.mp4_matrix import track_orientation
 from farm.engines.pyav_errors import heard
 from farm.errors import (
-    LimitError,
     NoVideoStreamError,
     RefusedFormatError,
+    TooLongError,
+    TooManyPixelsError,
+    TooManyStreamsError,
     UnsupportedFormatError,
 )
 from farm.geometry import Size
@@ -193,32 +195,34 @@ def _check(opened: Opened, name: str, limits: Limits) -> None:
 
 
 def check_streams(count: int, *, name: str, limits: Limits) -> None:
-    """Raises LimitError for too many streams."""
+    """Raises TooManyStreamsError for too many streams."""
     if count > limits.streams:
-        raise LimitError(f"{name}: {count} streams, more than the {limits.streams} allowed")
+        raise TooManyStreamsError(
+            f"{name}: {count} streams, more than the {limits.streams} allowed"
+        )
 
 
 def check_size(size: Size, *, name: str, limits: Limits) -> None:
-    """Raises LimitError for frames of too many pixels."""
+    """Raises TooManyPixelsError for frames of too many pixels."""
     pixels = size.width * size.height
     if pixels > limits.frame_pixels:
-        raise LimitError(
+        raise TooManyPixelsError(
             f"{name}: frames of {size.width}x{size.height} = {pixels} pixels, "
             f"more than the {limits.frame_pixels} allowed"
         )
 
 
 def check_duration(seconds: float, *, name: str, limits: Limits) -> None:
-    """Raises LimitError for a video that is too long."""
+    """Raises TooLongError for a video that is too long."""
     if seconds > limits.duration_seconds:
-        raise LimitError(
+        raise TooLongError(
             f"{name}: a video of {seconds:.0f} s, longer than the "
             f"{limits.duration_seconds:.0f} s allowed"
         )
 
 
 def media_info(opened: Opened, source: Source, *, format_name: str, limits: Limits) -> MediaInfo:
-    """What the container tells of the stream; raises LimitError where it is too long."""
+    """What the container tells of the stream; raises TooLongError where it is too long."""
     stream, codec = opened.stream, opened.stream.codec_context
     start, duration = _seconds(opened)
     check_duration(duration, name=source.name, limits=limits)

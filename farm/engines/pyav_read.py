@@ -18,7 +18,7 @@ from farm.engines.pyav_errors import cause_of
 from farm.engines.pyav_group import Moment, Timing, plan_group
 from farm.engines.pyav_open import Opened, pixel_aspect
 from farm.engines.pyav_reader import Group, Key
-from farm.errors import EncryptedError, LimitError
+from farm.errors import EncryptedError, TooManyFramesError
 from farm.settings import Limits
 
 # Demuxers that seek by an index of the whole file; the others search, and may land anywhere.
@@ -179,7 +179,7 @@ class DemuxingReader:
             counts["packets_read"] += 1
             most = self._limits.frames * _PACKETS_PER_FRAME_ALLOWED
             if counts["packets_read"] > most:
-                raise LimitError(f"{self.name}: more than {most} packets had to be read")
+                raise TooManyFramesError(f"{self.name}: more than {most} packets had to be read")
             if self._beside is not None and packet.stream_index == self._beside.stream.index:
                 self._beside.take(packet)
                 continue

@@ -18,7 +18,7 @@ import torch
 
 from farm.engines import Source, Wish
 from farm.engines.frame import FrameBatch
-from farm.errors import CorruptError, LimitError, NoFrameError, UnsupportedFormatError
+from farm.errors import CorruptError, NoFrameError, TooManyPixelsError, UnsupportedFormatError
 from farm.geometry import Size
 from farm.media import ColorTags, MediaFormat, MediaInfo, MediaKind
 from farm.sampling import Target
@@ -207,7 +207,7 @@ class SyntheticEngine:
         source.file.seek(0)
         recipe = _read(source.file.read(_RECIPE_BYTES), name=source.name)
         if recipe.width * recipe.height > limits.frame_pixels:
-            raise LimitError(
+            raise TooManyPixelsError(
                 f"{source.name}: {recipe.width} x {recipe.height} pixels, "
                 f"more than the {limits.frame_pixels} allowed for a frame"
             )

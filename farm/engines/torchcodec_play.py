@@ -18,7 +18,7 @@ from farm.engines.pyav_open import check_size
 from farm.engines.pyav_read import DemuxingReader
 from farm.engines.pyav_reader import Key
 from farm.engines.torchcodec_stream import Followed, raise_foreign, words_of
-from farm.errors import LimitError
+from farm.errors import TooManyFramesError
 from farm.geometry import Size
 from farm.settings import Limits
 
@@ -141,7 +141,9 @@ class Player:
         check_size(Size(frame.width, frame.height), name=name, limits=limits)
         self._counts["frames_decoded"] += 1
         if self._counts["frames_decoded"] > limits.frames:
-            raise LimitError(f"{name}: more than the {limits.frames} frames allowed were decoded")
+            raise TooManyFramesError(
+                f"{name}: more than the {limits.frames} frames allowed were decoded"
+            )
         return frame
 
     @contextmanager

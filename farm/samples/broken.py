@@ -9,11 +9,11 @@ from PIL import Image
 
 from farm.errors import (
     EmptyInputError,
-    LimitError,
     MediaError,
     NotMediaError,
     NoVideoStreamError,
     RefusedFormatError,
+    TooManyPixelsError,
     TruncatedError,
     UnsupportedFormatError,
 )
@@ -54,7 +54,7 @@ def make_broken() -> Iterator[tuple[Sample, bytes]]:
         ("playlist.mp4", _PLAYLIST, RefusedFormatError, "an HLS playlist of another file"),
         ("drawing.png", _SVG, RefusedFormatError, "an SVG drawing that names another file"),
         ("document.png", _PDF, UnsupportedFormatError, "a PDF document"),
-        ("bomb.png", _make_bomb(), LimitError, "claims 3.6 gigapixels in 200 bytes"),
+        ("bomb.png", _make_bomb(), TooManyPixelsError, "claims 3.6 gigapixels in 200 bytes"),
         ("audio-only.mp4", _make_audio(), NoVideoStreamError, "sound without a picture"),
     ):
         yield _failing(name, error, note), data

@@ -69,7 +69,7 @@ class EntryContract:
         assert codes == [
             (Status.FAILED, "corrupt"),
             (Status.FAILED, "source_not_found"),
-            (Status.FAILED, "limit_exceeded"),
+            (Status.FAILED, "too_many_pixels"),
         ]
 
     def test_one_that_ends_its_lane_twice_is_quarantined(self, cluster, tmp_path):
