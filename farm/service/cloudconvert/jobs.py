@@ -63,7 +63,8 @@ async def create(request: Request, service: ServiceOf, key: Creator, fields: Fie
     job = await run_in_threadpool(
         create_job, service, key, asked, job_id=str(uuid.uuid4()), origin=origin
     )
-    if is_sync(request):
+    # Who has to upload first must know where.
+    if is_sync(request) and not any(task.is_held for task in job.tasks):
         job = await ended_job(request, service, job.id) or job
         if asked.redirect and (url := first_url(service, origin, job)):
             return RedirectResponse(url, 302)

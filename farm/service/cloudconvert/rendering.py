@@ -87,7 +87,9 @@ class Renderer:
         return shown
 
     def files(self, task: Task) -> list[dict[str, Any]]:
-        """The files of a task; those of an `export/url` with their URLs."""
+        """The files of a task, or those that it put elsewhere; of an `export/url` with URLs."""
+        if elsewhere := (task.result or {}).get("files"):
+            return list(elsewhere)
         shown: list[dict[str, Any]] = [
             {"filename": file.name, "size": file.size_bytes} for file in task.files
         ]

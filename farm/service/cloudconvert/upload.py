@@ -107,7 +107,10 @@ def _end(service: Service, task: Task, path: Path, posted: PostedFile) -> None:
     name = safe_filename(posted.filename or "file")
     suffix = Path(name.lower()).suffix
     if re.fullmatch(r"\.[a-z0-9]{1,8}", suffix):
-        path = path.rename(path.with_suffix(suffix))
+        try:
+            path = path.rename(path.with_suffix(suffix))
+        except FileNotFoundError:  # the task was deleted meanwhile
+            raise not_found("task") from None
     kind = posted.content_type
     is_told = kind is not None and _KIND.fullmatch(kind) and kind != "application/octet-stream"
     file = StoredFile(
