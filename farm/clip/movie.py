@@ -118,7 +118,7 @@ class Movie:
                     self._container.mux(self._sound.encode(frame))
 
     def finish(self) -> bytes:
-        """Ends the file and gives its bytes; raises EncodeError and OutputTooLargeError, as all do."""
+        """Ends the file, gives its bytes; raises EncodeError or OutputTooLargeError, as all do."""
         with _encoding():
             self._container.mux(self._video.encode(None))
             if self._sound is not None:
