@@ -1,5 +1,6 @@
 """Reads the part of a video that a clip shows, with its sound, in one pass."""
 
+import gc
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ MOST_FRAMES_PER_SECOND = 240
 # How much later than the pictures their sound may be in a file.
 _MOST_LAG_SECONDS = 10
 _USUAL_RATE = Fraction(25)
+_MOST_UNSWEPT_BYTES = 128 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Footage:
                 beside=self.sound,
             )
         self._packets: Iterator[VideoPacket] = iter(())
+        self._unswept_bytes = 0
         self.time_base = self._reader.time_base
         rate = opened.stream.average_rate or opened.stream.base_rate
         self.rate = rate if rate and rate <= MOST_FRAMES_PER_SECOND else _USUAL_RATE
@@ -160,7 +163,18 @@ class Footage:
             self.notes["tone_mapped"] = batch.color.transfer.value
         if frame.is_corrupt:
             self._warnings["corrupt_frame"] = None
+        self._sweep(frame)
         return batch
+
+    def _sweep(self, frame: VideoFrame) -> None:
+        """Frees earlier frames: those whose side data was looked at are parts of cycles.
+
+        The collector, which counts objects and not bytes, would let gigabytes of them gather.
+        """
+        self._unswept_bytes += sum(plane.buffer_size for plane in frame.planes)
+        if self._unswept_bytes > _MOST_UNSWEPT_BYTES:
+            gc.collect()
+            self._unswept_bytes = 0
 
     def _frame_ticks(self) -> int:
         return max(1, round(1 / self.rate / self.time_base))

@@ -1,5 +1,6 @@
 """Clips show the right frames for the right time, in files that every browser plays."""
 
+import gc
 import io
 from fractions import Fraction
 
@@ -157,3 +158,16 @@ def test_a_start_counts_from_the_first_frame_shown():
     assert see(make(late, width=320, start=1, duration=0.2).data).numbers == list(range(25, 30))
     assert see(make(hidden, width=320, start=1, duration=0.2).data).numbers == list(range(50, 55))
     assert see(make(hidden, width=320, duration=0.2).data).numbers == list(range(25, 30))
+
+
+def test_frames_are_freed_while_a_clip_is_made(monkeypatch):
+    frame_bytes = 640 * 360 * 3 // 2
+    monkeypatch.setattr("farm.clip.footage._MOST_UNSWEPT_BYTES", 10 * frame_bytes)
+    gc.collect()
+    gc.disable()
+    try:
+        make(file_of(), width=160, audio=False)
+        left = sum(type(each) is av.VideoFrame for each in gc.get_objects())
+    finally:
+        gc.enable()
+    assert left <= 20
