@@ -96,7 +96,12 @@ def _record(footage: Footage, spec: ClipSpec, limits: Limits) -> Clip:
         pts_seconds=float(span.start * footage.time_base),
         info=footage.info,
         warnings=footage.warnings,
-        notes={**footage.notes, **footage.counts, "clip_frames": movie.pictures},
+        notes={
+            **footage.notes,
+            **footage.counts,
+            "clip_frames": movie.pictures,
+            "clip_seconds": round(float(seconds), 3),
+        },
     )
 
 

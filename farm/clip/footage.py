@@ -162,7 +162,7 @@ class Footage:
         if batch.color.transfer is not Transfer.SDR:
             self.notes["tone_mapped"] = batch.color.transfer.value
         if frame.is_corrupt:
-            self._warnings["corrupt_frame"] = None
+            self._warnings["salvaged"] = None
         self._sweep(frame)
         return batch
 

@@ -96,7 +96,7 @@ class TestInALane:
         assert stored.suffix == ".mp4"
         assert artifact.size_bytes == stored.stat().st_size
         assert see(stored.read_bytes()).numbers == list(range(25, 35))
-        assert record.notes["clip_frames"] == 10
+        assert (record.notes["clip_frames"], record.notes["clip_seconds"]) == (10, 0.4)
 
     def test_an_error_is_the_entrys(self, tmp_path: Path) -> None:
         record = self._record(tmp_path, file_of(), CLIP | {"start": 60})
