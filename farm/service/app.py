@@ -69,24 +69,36 @@ def listen(app: FastAPI, *, host: str, port: int, ready: Callable[[str], None]) 
             port=port,
             log_level="warning",
             server_header=False,
-            # Who waits for a job's end would keep the service from ending.
+            # Who takes a file slowly would keep the service from ending.
             timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
         ),
-        ready,
+        ready=ready,
+        ending=lambda: app.state.service.watch.close(),
     )
     server.run()
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        ready: Callable[[str], None],
+        ending: Callable[[], None],
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._ending = ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._ready(f"http://{host}:{port}")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ending()
+        await super().shutdown(sockets)
 
 
 def is_upload(path: str) -> bool:

@@ -12,9 +12,17 @@ class Watch:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self.is_closed = False
         self._waiting: dict[str, set[tuple[asyncio.AbstractEventLoop, asyncio.Event]]] = (
             defaultdict(set)
         )
+
+    def close(self) -> None:
+        """Lets nobody wait any more: the service ends."""
+        self.is_closed = True
+        with self._lock:
+            ids = list(self._waiting)
+        self.ended(ids)
 
     def ended(self, ids: Iterable[str]) -> None:
         """Wakes all who wait for one of these."""
@@ -25,7 +33,10 @@ class Watch:
                 loop.call_soon_threadsafe(event.set)
 
     async def wait(self, id: str, *, has_ended: Callable[[], bool], timeout_seconds: float) -> bool:
-        """Waits until `has_ended`, which is asked in a thread; False past the time."""
+        """Waits until `has_ended`, which is asked in a thread; False past the time.
+
+        Also False once it is closed.
+        """
         event = asyncio.Event()
         waiter = (asyncio.get_running_loop(), event)
         with self._lock:
@@ -34,6 +45,8 @@ class Watch:
             # Asked behind the entry above, so that no end falls between the two.
             if await asyncio.to_thread(has_ended):
                 return True
+            if self.is_closed:
+                return False
             async with asyncio.timeout(timeout_seconds):
                 await event.wait()
         except TimeoutError:
@@ -43,4 +56,4 @@ class Watch:
                 self._waiting[id].discard(waiter)
                 if not self._waiting[id]:
                     del self._waiting[id]
-        return True
+        return not self.is_closed

@@ -33,5 +33,12 @@ async def _wait(
         return found is None or found.status.is_end
 
     while not await service.watch.wait(id, has_ended=has_ended, timeout_seconds=_LOOK_SECONDS):
+        if service.watch.is_closed:
+            raise ApiError(
+                503,
+                "SERVICE_UNAVAILABLE",
+                "The service ends and will take the task up again.",
+                headers={"Retry-After": "5"},
+            )
         if await request.is_disconnected():
             raise ApiError(499, "GONE", "Nobody waits any more.")
