@@ -1,7 +1,6 @@
 """CloudConvert's envelope: keys, scopes, errors, lists, limits; against a server in a process."""
 
 import json
-import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -9,16 +8,14 @@ from typing import Any
 import httpx
 import pytest
 
-from farm.service.database import Database
-from farm.service.keys import KeyStore
 from farm.service.model import Scope
-from tests.service.live import FileServer, LiveServer
+from tests.service.caller import RAW, client_of, create
+from tests.service.live import LiveServer
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 UNAUTHENTICATED = {"message": "Unauthenticated.", "code": "UNAUTHENTICATED"}
 INVALID = {"message": "The given data was invalid.", "code": "INVALID_DATA"}
-RAW = {"operation": "import/raw", "file": "abc", "filename": "a.txt"}
 
 
 @pytest.fixture
@@ -26,34 +23,6 @@ def own(server: LiveServer) -> Iterator[httpx.Client]:
     """A client with a key of its own, so that nobody else's tasks are listed."""
     with client_of(server) as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """A server that allows little, for a short while."""
-    folder = tmp_path_factory.mktemp("strict")
-    server = LiveServer(folder, queue_tasks=2, creations_per_minute=5, lifetime_seconds=2)
-    try:
-        yield server.start()
-    finally:
-        server.close()
-
-
-def client_of(server: LiveServer, *scopes: Scope) -> httpx.Client:
-    """A client with a fresh key; made here, as a command takes seconds to start."""
-    database = Database(f"sqlite:///{server.data / 'service.db'}")
-    try:
-        return server.client_of(KeyStore(database).add("own", scopes or tuple(Scope)))
-    finally:
-        database.close()
-
-
-def create(client: httpx.Client, operation: str = "import/raw", **fields: Any) -> dict[str, Any]:
-    body = {"file": "abc", "filename": "a.txt"} | fields if operation == "import/raw" else fields
-    answer = client.post(f"/v2/{operation}", json=body)
-    assert answer.status_code == 201, answer.text
-    made: dict[str, Any] = answer.json()["data"]
-    return made
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer farm_wrong", "Basic eDp5", "é"])
@@ -265,47 +234,6 @@ def test_slashes_and_hosts(server: LiveServer, own: httpx.Client) -> None:
     job = own.post("/v2/jobs/", json={"tasks": {"a": RAW}}, headers={"Host": "sync.farm.example"})
     assert job.status_code == 201
     assert job.json()["data"]["links"]["self"].startswith("http://sync.farm.example/v2/jobs/")
-
-
-def test_only_creations_are_limited(strict: LiveServer) -> None:
-    with client_of(strict) as client:
-        for left in (4, 3, 2, 1, 0):
-            answer = client.post("/v2/import/raw", json={"file": "a", "filename": "a"})
-            assert answer.headers["x-ratelimit-limit"] == "5"
-            assert answer.headers["x-ratelimit-remaining"] == str(left)
-        answer = client.post("/v2/jobs", json={"tasks": {"a": RAW}})
-        assert (answer.status_code, answer.json()["code"]) == (429, "TOO_MANY_REQUESTS")
-        assert answer.headers["x-ratelimit-remaining"] == "0"
-        assert 0 < int(answer.headers["retry-after"]) <= 60
-        answer = client.get("/v2/tasks")
-        assert answer.status_code == 200
-        assert "x-ratelimit-limit" not in answer.headers
-
-
-def test_a_full_queue_says_so(strict: LiveServer, files: FileServer) -> None:
-    with client_of(strict) as client:
-        task = create(client, "import/url", url=files.url_of("slow.syn"))
-        assert client.get(f"/v2/tasks/{task['id']}/wait").json()["data"]["status"] == "finished"
-        body = {"input": task["id"], "output_format": "png", "count": 20}
-        answers = [client.post("/v2/thumbnail", json=body) for _ in range(3)]
-        assert [answer.status_code for answer in answers] == [201, 201, 429]
-        assert answers[2].headers["retry-after"]
-        for answer in answers[:2]:
-            path = f"/v2/tasks/{answer.json()['data']['id']}"
-            assert client.delete(path).status_code == 204
-
-
-def test_urls_expire(strict: LiveServer) -> None:
-    with client_of(strict) as client:
-        task = create(client)
-        export = create(client, "export/url", input=task["id"])
-        export = client.get(f"/v2/tasks/{export['id']}/wait").json()["data"]
-        url = export["result"]["files"][0]["url"]
-        assert httpx.get(url, trust_env=False).text == "abc"
-        later = url.replace("expires=", "expires=9")
-        assert httpx.get(later, trust_env=False).status_code == 403
-        time.sleep(3)
-        assert httpx.get(url, trust_env=False).status_code == 404
 
 
 def test_operations(server: LiveServer) -> None:
