@@ -1,21 +1,16 @@
 """What became of a job's entries, over all passes that took them up."""
 
 import collections
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from farm import storage
-from farm.dialects.native import parse_row
-from farm.errors import InvalidEntryError, LimitError
 from farm.ledger import Ledger, Pass, PassReason
-from farm.plan import known_keys, make_plans
 from farm.record import Record, Status
 from farm.row import Row
-from farm.spec import Job
+from farm.row_set import RowSet
 
 # Not those in quarantine: what ended two lanes is not tried again unchanged.
 RETRIED = (Status.FAILED,)
@@ -49,18 +44,22 @@ def chain(passes: list[Pass]) -> list[Pass]:
 
 def final_tables(ledger: Ledger, columns: list[str] | None = None) -> Iterator[pa.Table]:
     """The newest record of every row, as tables of a shard each, newest pass first."""
-    seen: set[int] = set()
     wanted = None if columns is None else list(dict.fromkeys(["row", *columns]))
+    for _, table in _final(ledger, wanted):
+        yield table
+
+
+def _final(ledger: Ledger, columns: list[str] | None) -> Iterator[tuple[Pass, pa.Table]]:
+    """The newest record of every row, with the pass that gave it, newest pass first."""
+    seen = RowSet()
     for one in reversed(chain(ledger.passes())):
-        rows: list[int] = []
-        for table in ledger.tables(one.number, wanted):
-            if seen:
-                known = pa.array(seen, pa.int64())
-                table = table.filter(pc.invert(pc.is_in(table["row"], value_set=known)))
+        here = RowSet()
+        for table in ledger.tables(one.number, columns):
+            rows = table["row"].to_numpy()
             if one.reason in _DERIVED:
-                rows += table["row"].to_pylist()
-            yield table
-        seen.update(rows)
+                here.add(rows)
+            yield one, table.filter(pa.array(~seen.mask(rows))) if seen else table
+        seen.update(here)
 
 
 def final_records(ledger: Ledger) -> Iterator[Record]:
@@ -96,59 +95,21 @@ def totals(ledger: Ledger) -> Totals:
     )
 
 
-def done_fingerprints(ledger: Ledger, before: int) -> set[bytes]:
-    """The fingerprints of all entries that are done and whose pictures are still the newest.
-
-    A pass with other outputs may have stored under the same keys: what it replaced is not done.
-    """
-    done: set[bytes] = set()
-    newer: set[str] = set()
-    for number in range(before - 1, 0, -1):
-        stored: set[str] = set()
-        for table in ledger.tables(number, ["status", "fingerprint", "artifacts"]):
-            for row in table.filter(pc.equal(table["status"], Status.OK.value)).to_pylist():
-                uris = {artifact["uri"] for artifact in row["artifacts"]}
-                if newer.isdisjoint(uris):
-                    done.add(bytes.fromhex(row["fingerprint"]))
-                if number > 1:
-                    stored |= uris
-        newer |= stored
-        if ledger.deferred(number) is None:
-            newer.update(_perhaps_stored(ledger, number))
-    return done
-
-
-def _perhaps_stored(ledger: Ledger, number: int) -> Iterator[str]:
-    """The files that a pass which was never finished may have stored without a record.
-
-    Of a storyboard those that are stored first stand for the others, whose number nobody knows.
-    """
-    committed = ledger.committed(number)
-    refs = ledger.shards(number, ledger.parts(number))
-    open_refs = [ref for ref in refs if ref.name not in committed]
-    for ref in open_refs:
-        job = Job.model_validate(ledger.read_pass(number).job)
-        for row in ledger.read_shard(ref):
-            with contextlib.suppress(InvalidEntryError, LimitError):
-                entry = parse_row(row.fields or {}, number=row.number, job=job)
-                for plan in make_plans(entry, row.number, None, limits=job.settings.limits):
-                    for key in known_keys(plan):
-                        yield storage.redact(storage.join(entry.destination, key))
-
-
 def rows_to_redo(ledger: Ledger, before: int, statuses: tuple[Status, ...]) -> Iterator[Row]:
     """The rows of the current chain whose newest record has one of the statuses, as planned."""
-    wanted = {status.value for status in statuses}
-    seen: set[int] = set()
+    wanted = pa.array([status.value for status in statuses])
+    seen = RowSet()
     for one in reversed([_ for _ in chain(ledger.passes()) if _.number < before]):
         committed = ledger.committed(one.number)
-        here: list[int] = []
+        here = RowSet()
         for ref in ledger.shards(one.number, ledger.parts(one.number)):
             if ref.name not in committed:
                 continue
-            results = ledger.results(ref, ["row", "status"]).to_pylist()
-            redo = {_["row"] for _ in results if _["status"] in wanted} - seen
-            here += [_["row"] for _ in results]
+            results = ledger.results(ref, ["row", "status"])
+            rows = results["row"].to_numpy()
+            is_meant = pc.is_in(results["status"], value_set=wanted).to_numpy()
+            redo = set(rows[is_meant & ~seen.mask(rows)].tolist())
+            here.add(rows)
             if redo:
                 yield from (row for row in ledger.read_shard(ref) if row.number in redo)
         seen.update(here)

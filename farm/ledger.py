@@ -167,7 +167,7 @@ class Ledger:
         with pq.ParquetWriter(buffer, _ROW_SCHEMA, compression="zstd") as writer:
             for rows in shards:
                 writer.write_table(_row_table(rows), row_group_size=max(1, len(rows)))
-        key = f"plan/part-{part:06d}.n{len(shards):04d}.parquet"
+        key = _part_key(part, len(shards))
         self._store.put_new(self._at(number, key), buffer.getvalue())
         return Part(part, len(shards))
 
@@ -181,6 +181,12 @@ class Ledger:
         found = {int(name[5:11]): int(name[13:17]) for name in names if name.startswith("part-")}
         gapless = next(k for k in range(len(found) + 1) if k not in found)
         return [Part(k, found[k]) for k in range(gapless)]
+
+    def part_rows(self, number: int, part: Part) -> list[int]:
+        """The numbers of a stored part's rows, in their order."""
+        data = self._store.get(self._at(number, _part_key(part.number, part.shards)))
+        numbers: list[int] = _read(data, ["number"])["number"].to_pylist()
+        return numbers
 
     def seal_plan(self, number: int, seal: PlanSeal) -> None:
         """Marks a plan as complete."""
@@ -212,10 +218,8 @@ class Ledger:
 
     def read_shard(self, ref: ShardRef) -> list[Row]:
         """The rows of one shard."""
-        key = f"plan/part-{ref.part:06d}.n{ref.shards_in_part:04d}.parquet"
-        table = _open(self._part(self._at(ref.number, key))).read_row_group(
-            ref.index, use_threads=False
-        )
+        part = self._part(self._at(ref.number, _part_key(ref.part, ref.shards_in_part)))
+        table = _open(part).read_row_group(ref.index, use_threads=False)
         return [
             Row(
                 row["number"],
@@ -268,6 +272,10 @@ class Ledger:
 
 
 _ROW_SCHEMA = pa.schema([("number", pa.int64()), ("fields", pa.string()), ("error", pa.string())])
+
+
+def _part_key(part: int, shards: int) -> str:
+    return f"plan/part-{part:06d}.n{shards:04d}.parquet"
 
 
 def _row_table(rows: Sequence[Row]) -> pa.Table:

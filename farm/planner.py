@@ -6,10 +6,12 @@ import random
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from farm.dialects.native import parse_row
+from farm.done_entries import DoneEntries
 from farm.errors import InvalidEntryError, InvalidManifestError
-from farm.history import RETRIED, done_fingerprints, rows_to_redo
+from farm.history import RETRIED, rows_to_redo
 from farm.ledger import Ledger, Part, Pass, PassReason, PlanSeal, ShardRef
 from farm.options import RunOptions
 from farm.plan import fingerprint
@@ -20,8 +22,10 @@ from farm.spec import Job
 
 _FIRST_SHARD_ENTRIES = 16
 _SHARDS_BEFORE_DOUBLING = 4
+_FIRST_SHARDS_IN_PART = 4
 _MOST_SHARDS_IN_PART = 32
 _SAMPLE_SEED = 1
+_ROWS_AT_ONCE = 4096
 
 
 class Planner:
@@ -68,48 +72,59 @@ class Planner:
             planned.give_up()
 
     def _check_rows(self) -> None:
-        for row in self._rows():
+        for row in self._rows(_Begun()):
             if row.error is not None:
                 raise InvalidManifestError(f"{self.job.manifest}, row {row.number}: {row.error}")
             assert row.fields is not None
             parse_row(row.fields, number=row.number, job=self.job)
 
     def plan(self) -> Iterator[tuple[Part, int]]:
-        """Stores the missing parts; yields each part with its rows, then seals the plan."""
-        done = self.ledger.parts(self.number)
-        rows = planned = 0
-        for number, shards in enumerate(self._cut()):
-            count = sum(map(len, shards))
-            planned = number + 1
-            rows += count
-            if number >= len(done):
-                yield self.ledger.put_part(self.number, number, shards), count
-            else:
-                yield done[number], count
-        self.ledger.seal_plan(self.number, PlanSeal(planned, rows, self._carried))
+        """Stores the missing parts; yields each part with its rows, then seals the plan.
 
-    def _cut(self) -> Iterator[list[list[Row]]]:
+        What is stored stays: it goes on behind the last row of the last part, wherever cutting anew
+        would cut today, when more entries may be done than then.
+        """
+        parts = self.ledger.parts(self.number)
+        begun = _Begun()
+        for part in parts:
+            numbers = self.ledger.part_rows(self.number, part)
+            begun = _Begun(begun.shards + part.shards, begun.rows + len(numbers), numbers[-1])
+            yield part, len(numbers)
+        rows, number = begun.rows, len(parts)
+        for shards in self._cut(begun, number):
+            count = sum(map(len, shards))
+            yield self.ledger.put_part(self.number, number, shards), count
+            rows, number = rows + count, number + 1
+        self.ledger.seal_plan(self.number, PlanSeal(number, rows, self._carried))
+
+    def _cut(self, begun: "_Begun", parts: int) -> Iterator[list[list[Row]]]:
         """Parts of shards: small ones first, so that every worker soon has something to do."""
         shards = _cut_shards(
-            self._rows(),
+            self._rows(begun),
             most_entries=self._pass.shard_entries or self.job.settings.shard_entries,
             most_bytes=self.job.settings.shard_bytes,
+            made=begun.shards,
         )
-        in_part = 4
-        while part := list(itertools.islice(shards, in_part)):
+        while part := list(itertools.islice(shards, _shards_in_part(parts))):
             yield part
-            in_part = min(in_part * 2, _MOST_SHARDS_IN_PART)
+            parts += 1
 
-    def _rows(self) -> Iterator[Row]:
+    def _rows(self, begun: "_Begun") -> Iterator[Row]:
+        """The rows of the pass behind those that are planned already."""
         match self._pass.reason:
             case PassReason.RETRY:
-                return rows_to_redo(self.ledger, self.number, RETRIED)
+                return self._behind(rows_to_redo(self.ledger, self.number, RETRIED), begun)
             case PassReason.DEFERRED:
-                return rows_to_redo(self.ledger, self.number, (Status.DEFERRED,))
+                redo = rows_to_redo(self.ledger, self.number, (Status.DEFERRED,))
+                return self._behind(redo, begun)
             case PassReason.NEW | PassReason.FORCED:
-                return self._manifest_rows()
+                return self._behind(self._manifest_rows(), begun)
             case PassReason.CHANGED:
-                return self._not_done(self._manifest_rows())
+                return self._not_done(self._manifest_rows(), begun)
+
+    def _behind(self, rows: Iterator[Row], begun: "_Begun") -> Iterator[Row]:
+        """These without the first, as many as are planned: they never change, nor their order."""
+        return itertools.islice(rows, begun.rows, None)
 
     def _manifest_rows(self) -> Iterator[Row]:
         sources = SourceList(self.job.manifest, self.ledger.uri, self.job.destination)
@@ -118,23 +133,35 @@ class Planner:
             return iter(_sample(rows, self._options.sample))
         return itertools.islice(rows, self._options.limit)
 
-    def _not_done(self, rows: Iterable[Row]) -> Iterator[Row]:
-        done = done_fingerprints(self.ledger, self.number)
-        self._carried = 0
-        for row in rows:
-            if self._is_done(row, done):
-                self._carried += 1
-            else:
-                yield row
+    def _not_done(self, rows: Iterator[Row], begun: "_Begun") -> Iterator[Row]:
+        """The rows behind the last planned one that no earlier pass has done; counts the others."""
+        self._carried = -begun.rows
+        with DoneEntries(self.ledger, self.number) as done:
+            while some := list(itertools.islice(rows, _ROWS_AT_ONCE)):
+                ahead = [row for row in some if row.number > begun.last]
+                self._carried += len(some) - len(ahead)
+                are_done = done.contains([self._fingerprint(row) for row in ahead])
+                self._carried += sum(are_done)
+                yield from itertools.compress(ahead, (not is_done for is_done in are_done))
 
-    def _is_done(self, row: Row, done: set[bytes]) -> bool:
+    def _fingerprint(self, row: Row) -> str | None:
+        """None for a row that makes no sense, which nobody can have done."""
         if row.fields is None:
-            return False
+            return None
         try:
             entry = parse_row(row.fields, number=row.number, job=self.job)
         except InvalidEntryError:
-            return False
-        return bytes.fromhex(fingerprint(entry, row=row.number)) in done
+            return None
+        return fingerprint(entry, row=row.number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """How far a stored plan goes: its shards and rows, and the number of its last row."""
+
+    shards: int = 0
+    rows: int = 0
+    last: int = 0
 
 
 class Planned:
@@ -197,9 +224,16 @@ class Planned:
             self._ready += todo
 
 
-def _cut_shards(rows: Iterable[Row], *, most_entries: int, most_bytes: int) -> Iterator[list[Row]]:
+def _shards_in_part(number: int) -> int:
+    return min(_FIRST_SHARDS_IN_PART << min(number, 8), _MOST_SHARDS_IN_PART)
+
+
+def _cut_shards(
+    rows: Iterable[Row], *, most_entries: int, most_bytes: int, made: int = 0
+) -> Iterator[list[Row]]:
+    """Cuts rows into shards, behind so many that were made before."""
     shard: list[Row] = []
-    size_bytes = made = 0
+    size_bytes = 0
     for row in rows:
         size = row.fields.get("size") if row.fields is not None else None
         weight = size if isinstance(size, int) and size > 0 else 0

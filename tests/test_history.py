@@ -10,7 +10,6 @@ from farm import storage
 from farm.history import (
     Totals,
     chain,
-    done_fingerprints,
     final_records,
     final_tables,
     rows_to_redo,
@@ -174,35 +173,3 @@ class TestRowsToRedo:
     def test_shards_without_results_have_nothing_to_redo(self, ledger):
         add_pass(ledger, PassReason.NEW, [[record(1, FAILED)]], commit=False)
         assert list(rows_to_redo(ledger, 2, (FAILED,))) == []
-
-
-class TestDoneFingerprints:
-    def test_only_entries_that_ended_well_are_done(self, ledger):
-        add_pass(ledger, PassReason.NEW, [[record(1), record(2, FAILED), record(3, DEFERRED)]])
-        assert done_fingerprints(ledger, 2) == {fingerprint(1)}
-
-    def test_failed_rows_without_a_fingerprint_are_no_trouble(self, ledger):
-        add_pass(ledger, PassReason.NEW, [[record(1, FAILED, fingerprint=None)]])
-        assert done_fingerprints(ledger, 2) == set()
-
-    def test_all_passes_before_count_and_none_after(self, ledger):
-        add_pass(ledger, PassReason.NEW, [[record(1)]])
-        add_pass(ledger, PassReason.CHANGED, [[record(2)]])
-        add_pass(ledger, PassReason.CHANGED, [[record(3)]])
-        assert done_fingerprints(ledger, 3) == {fingerprint(1), fingerprint(2)}
-
-    def test_what_a_later_pass_replaced_is_not_done(self, ledger):
-        add_pass(ledger, PassReason.NEW, [[record(1), record(2)]])
-        add_pass(ledger, PassReason.CHANGED, [[record(1, output="b")]])
-        assert done_fingerprints(ledger, 3) == {fingerprint(1, "b"), fingerprint(2)}
-
-    def test_there_and_back_again(self, ledger):
-        add_pass(ledger, PassReason.NEW, [[record(1)]])
-        add_pass(ledger, PassReason.CHANGED, [[record(1, output="b")]])
-        add_pass(ledger, PassReason.CHANGED, [[record(1)]])
-        assert done_fingerprints(ledger, 4) == {fingerprint(1)}
-
-    def test_other_outputs_under_other_keys_replace_nothing(self, ledger):
-        add_pass(ledger, PassReason.NEW, [[record(1)]])
-        add_pass(ledger, PassReason.CHANGED, [[record(1, key="/out/1-w32.png", output="b")]])
-        assert done_fingerprints(ledger, 3) == {fingerprint(1), fingerprint(1, "b")}
