@@ -23,7 +23,7 @@ from farm.dialects.cloudconvert import (
 )
 from farm.geometry import Fit
 from farm.sniff import format_of
-from farm.spec import ImageFormat, ThumbnailSpec
+from farm.spec import Accuracy, ImageFormat, ThumbnailSpec
 
 ID = "73df1e16-fd8b-47a1-a156-f197babde91a"
 S3 = {
@@ -103,6 +103,8 @@ def test_timestamps(timestamp: object, wire: str) -> None:
     position = spec_of(timestamp=timestamp).position
     assert position is not None
     assert position.model_dump() == wire
+    assert spec_of(timestamp=timestamp).accuracy is Accuracy.EXACT
+    assert spec_of().accuracy is Accuracy.KEYFRAME
 
 
 def test_unknown_options_are_kept() -> None:

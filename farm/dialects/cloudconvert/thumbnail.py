@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from farm.dialects.cloudconvert.formats import INPUT_FORMATS, OUTPUT_FORMATS, unsupported
 from farm.dialects.cloudconvert.request import Inputs, Name, Options
 from farm.geometry import Fit
-from farm.output import DEFAULT_TIMEOUT_SECONDS, ImageFormat, ThumbnailSpec
+from farm.output import DEFAULT_TIMEOUT_SECONDS, Accuracy, ImageFormat, ThumbnailSpec
 from farm.position import Position
 
 ENGINE_ALIASES = MappingProxyType({"ffmpeg": "pyav"})
@@ -89,7 +89,8 @@ class Thumbnail(Options):
         """The pictures of one file, as the farm has it.
 
         Where `crop` or `scale` has one side only, the other one follows from the aspect: nothing
-        is left to be cut off or stretched. Without any side the size stays.
+        is left to be cut off or stretched. Without any side the size stays. Who names a moment
+        means its own frame; elsewhere the keyframe before it does.
         """
         fit = Fit(self.fit)
         if None in (self.width, self.height) and fit is Fit.CROP:
@@ -103,6 +104,7 @@ class Thumbnail(Options):
             filename=filename,
             format=ImageFormat(OUTPUT_FORMATS[self.output_format]),
             position=moment,
+            accuracy=Accuracy.KEYFRAME if moment is None else Accuracy.EXACT,
             count=self.count if self.count > 1 else None,
             engine=None if self.engine is None else ENGINE_ALIASES.get(self.engine, self.engine),
             engine_version=self.engine_version,

@@ -68,7 +68,8 @@ async def upload(request: Request, task_id: str) -> Response:
     await run_in_threadpool(_end, service, task, path, posted)
     if redirect := task.payload.get("redirect"):
         return RedirectResponse(str(redirect), 303)
-    return Response(status_code=201)
+    # Scripts of any page may read that it went well.
+    return Response(status_code=201, headers={"Access-Control-Allow-Origin": "*"})
 
 
 def _held_task(service: Service, task_id: str) -> Task:
