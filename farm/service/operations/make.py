@@ -34,10 +34,10 @@ def make_outputs(work: Work) -> Outcome:
     """
     query = Query.model_validate(work.payload["query"])
     (source,) = work.files
-    attempt = _Attempt(work, query, source, _shown(work, source) if needs_size(query) else None)
-    everything = range(len(query.format))
+    attempt = _Attempt(work, query, source)
     try:
-        attempt.make(everything)
+        attempt.look()
+        attempt.make(range(len(query.format)))
     except FarmError as error:
         if not any(each.allow_soft_fail for each in query.format):
             raise
@@ -58,12 +58,17 @@ class _Attempt:
     work: Work
     query: Query
     source: StoredFile
-    shown: Size | None
+    shown: Size | None = None
     files: list[StoredFile] = field(default_factory=list)
     failed: dict[str, dict[str, str]] = field(default_factory=dict)
     warnings: set[str] = field(default_factory=set)
     engines: list[str] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
+
+    def look(self) -> None:
+        """Finds out how large the source is shown, where that matters."""
+        if needs_size(self.query):
+            self.shown = _shown(self.work, self.source)
 
     def make(self, places: Sequence[int]) -> None:
         """Makes some outputs together, in one pass."""
@@ -75,10 +80,14 @@ class _Attempt:
         self.files += self._stored(record, places)
 
     def make_each(self, error: FarmError) -> None:
-        """Makes the outputs one by one, since together they met an error: which are to blame?"""
+        """Makes the outputs one by one, since together they met an error: which are to blame?
+
+        All of them are, where the source could not even be looked at.
+        """
+        is_common = len(self.query.format) == 1 or (needs_size(self.query) and self.shown is None)
         for place, asked in enumerate(self.query.format):
             try:
-                if len(self.query.format) == 1:
+                if is_common:
                     raise error
                 self.make([place])
             except FarmError as own:

@@ -9,13 +9,17 @@ from urllib.parse import quote
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, JSONResponse
+from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import Response
 
 from farm.service.access import service_of
+from farm.service.model import StoredFile, files
+from farm.service.reading import file_of
 from farm.service.service import Service
 
 PATH = "/v1/storage"
+_FILE = PATH + "/{task_id}/{output}/{expires}/{signature}/{name}"
 
 _PURPOSE = "qencode output"
 _HEADERS = {
@@ -38,11 +42,8 @@ def file_url(
     return f"{origin}{PATH}/{task_id}/{output}/{expires}/{signature}/{quote(name, safe='')}"
 
 
-@router.api_route(
-    PATH + "/{task_id}/{output}/{expires}/{signature}/{name}",
-    methods=["GET", "HEAD"],
-    response_model=None,
-)
+@router.get(_FILE, response_model=None)
+@router.head(_FILE, response_model=None, include_in_schema=False)
 def stored(
     request: Request, task_id: str, output: str, expires: str, signature: str, name: str
 ) -> Response:
@@ -50,18 +51,24 @@ def stored(
     service = service_of(request)
     if not service.signer.is_signed(signature, _PURPOSE, task_id, output, expires):
         return _refusal(403, "The signature does not fit the address.")
-    task = service.store.task(task_id) if int(expires) >= time.time() else None
-    for file in task.files if task is not None else ():
-        path = service.config.data / file.path
-        if (str(file.facts.get("output")), file.name) == (output, name) and path.is_file():
-            return FileResponse(
-                path,
-                media_type=file.content_type,
-                filename=file.name,
-                content_disposition_type="inline",
-                headers=_HEADERS,
-            )
-    return _refusal(404, "The file is no longer here.")
+    file = _find(service, task_id, int(output), name) if int(expires) >= time.time() else None
+    path = None if file is None else service.config.data / file.path
+    if file is None or path is None or not path.is_file():
+        return _refusal(404, "The file is no longer here.")
+    return FileResponse(
+        path,
+        media_type=file.content_type,
+        filename=file.name,
+        content_disposition_type="inline",
+        headers=_HEADERS,
+    )
+
+
+def _find(service: Service, task_id: str, output: int, name: str) -> StoredFile | None:
+    asked = select(files).where(files.c.task_id == task_id, files.c.name == name)
+    with service.database.read() as connection:
+        found = map(file_of, connection.execute(asked).mappings().all())
+    return next((file for file in found if file.facts.get("output") == output), None)
 
 
 def _refusal(status: int, message: str) -> JSONResponse:

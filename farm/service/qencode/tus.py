@@ -70,8 +70,8 @@ Running = Annotated[Service, Depends(service_of)]
 
 
 @router.options("")
-@router.options("/{token}")
-@router.options("/{token}/{upload_id}")
+@router.options("/{token}", include_in_schema=False)
+@router.options("/{token}/{upload_id}", include_in_schema=False)
 def capabilities(service: Running) -> Response:
     """What the server can do."""
     headers = {
