@@ -59,6 +59,13 @@ class Fidelity(StrEnum):
     BEST = "best"
 
 
+class Damaged(StrEnum):
+    """What becomes of a damaged source: what is left of it, with a warning, or a failure."""
+
+    SALVAGE = "salvage"
+    FAIL = "fail"
+
+
 class Asked(BaseModel):
     """What people ask for: it never changes, holds no unknown fields and repeats no input."""
 
@@ -125,6 +132,9 @@ class PictureSpec(SizedSpec):
     fidelity: Fidelity = Fidelity.BALANCED
     previews: bool = Field(
         False, description="whether a preview inside the source may stand for it"
+    )
+    damaged: Damaged = Field(
+        Damaged.SALVAGE, description="whether what is left of a damaged source is shown or fails"
     )
     engine: str | None = None
     engine_version: str | None = None

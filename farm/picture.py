@@ -12,7 +12,7 @@ from farm.engines.frame import FrameBatch
 from farm.engines.profile import apply_profile
 from farm.geometry import Box, Geometry, Size
 from farm.plan import Plan
-from farm.spec import Fidelity, ImageFormat, PictureSpec
+from farm.spec import Damaged, Fidelity, ImageFormat, PictureSpec
 
 # How many times as large as the picture a decoder must leave what it shrinks on load. By
 # benchmarks/fidelity.py, PSNR against the ideal is 49 dB in the mean and 41 at worst with 1.0, 52
@@ -31,6 +31,7 @@ def wish_for(plans: Sequence[Plan], source: Size) -> Wish:
         fidelity=max((plan.spec.fidelity for plan in plans), key=list(Fidelity).index),
         previews=all(plan.spec.previews for plan in plans),
         region=_needed_region(plans, source),
+        salvage=all(plan.spec.damaged is Damaged.SALVAGE for plan in plans),
     )
 
 

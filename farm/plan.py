@@ -10,7 +10,15 @@ from farm.geometry import Geometry, Size, fit_geometry
 from farm.media import MediaInfo
 from farm.sampling import Span, Target, count_moments, make_spans, make_targets
 from farm.settings import Limits
-from farm.spec import ClipSpec, Entry, OutputSpec, PictureSpec, StoryboardSpec, ThumbnailSpec
+from farm.spec import (
+    ClipSpec,
+    Damaged,
+    Entry,
+    OutputSpec,
+    PictureSpec,
+    StoryboardSpec,
+    ThumbnailSpec,
+)
 from farm.template import VTT_INDEX, entry_id, make_key, placeholders, templates
 
 RECIPE_VERSION = 3
@@ -225,9 +233,11 @@ def fingerprint(entry: Entry, *, row: int = 0) -> str:
         mode="json", exclude={"tag": True, "outputs": {"__all__": {"timeout"}}}, exclude_none=True
     )
     for output in facts["outputs"]:
+        # What was made before there were these fields stays made.
         if output["kind"] == "thumbnail":
-            # Older than kinds are: what was made before stays made.
             del output["kind"]
+        if output.get("damaged") == Damaged.SALVAGE:
+            del output["damaged"]
     facts |= {"recipe": RECIPE_VERSION, "id": entry_id(entry)}
     facts |= {"tag": entry.tag} if "tag" in used else {}
     facts |= {"row": row} if "row" in used else {}

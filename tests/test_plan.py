@@ -139,6 +139,8 @@ def test_fingerprint_is_stable():
     assert fingerprint(entry(tag="a"), row=3) == fingerprint(entry())
     assert fingerprint(entry({"timeout": 5})) == fingerprint(entry())
     assert fingerprint(entry({"width": None})) == fingerprint(entry({}))
+    assert fingerprint(entry({"damaged": "salvage"})) == fingerprint(entry({}))
+    assert fingerprint(entry({"damaged": "fail"})) != fingerprint(entry({}))
 
 
 def test_fingerprint_covers_tag_and_row_where_a_filename_uses_them():

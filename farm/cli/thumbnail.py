@@ -41,6 +41,10 @@ def make_thumbnails(
     accuracy: Annotated[
         str | None, typer.Option(help="keyframe or exact; default keyframe.")
     ] = None,
+    damaged: Annotated[
+        str | None,
+        typer.Option(help="salvage or fail: what damaged files give; default salvage."),
+    ] = None,
     engine: Annotated[str | None, typer.Option(help="An engine's name; see farm doctor.")] = None,
     background: Annotated[str | None, typer.Option(help="A colour such as #ffffff.")] = None,
     fields: Annotated[
@@ -73,6 +77,7 @@ def make_thumbnails(
         "fit": fit,
         "quality": quality,
         "accuracy": accuracy,
+        "damaged": damaged,
         "engine": engine,
         "background": background,
     }

@@ -63,12 +63,14 @@ class Wish:
     `fidelity` and `previews` permit what the output fields of these names say. `region` is the part
     of the coded picture, in its pixels before it is turned, outside of which nothing is looked at:
     a decoder may leave the rest out. None stands for all of it, or for what only frames can tell.
+    `salvage` permits what is left of a damaged picture, with a warning.
     """
 
     at_least: Size | None = None
     fidelity: Fidelity = Fidelity.BALANCED
     previews: bool = False
     region: Box | None = None
+    salvage: bool = True
 
 
 class Decoder(Protocol):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from farm.engines import PassedOnError, Source, Wish
 from farm.engines.pillow_errors import check_pixels, translated
+from farm.engines.pillow_salvage import LEAST_ROWS_FRACTION
 from farm.engines.prefix import Prefix
 from farm.engines.profile import ProfileError, needed_profile
 from farm.engines.still import Note, OddError, Planes, StillDecoder, passed_on, still_info
@@ -31,6 +32,8 @@ _COLOR = ColorTags(matrix=Matrix.BT601, full_range=False, siting=Siting.CENTER)
 # to 58 dB near the filtered one, to a third 48 to 50. The size asked for has a margin of its own.
 _UNFILTERED_SHRINK = 8 / 3
 
+_BLOCK_PIXELS = 16  # a side of a macroblock
+_BLACK_LUMA, _NO_CHROMA = 16, 128
 
 _PROFILE = 0x20  # the flag of an extended file that has nothing but a profile
 
@@ -110,11 +113,34 @@ def _decode(data: Prefix, header: WebpHeader, wish: Wish) -> Planes:
     is_small = wish.fidelity is not Fidelity.BEST and shrink >= _UNFILTERED_SHRINK
     file = data.all()
     if len(file) < header.file_bytes:
-        raise OddError("ends early")
+        if header.is_extended or not wish.salvage:
+            raise OddError("ends early")
+        return _salvaged(file, header)
     profile = _profile(file, header) if header.is_extended else None
     options = {"skip_loop_filter": "all"} if is_small else {}
     notes: dict[str, Note] = {"loop_filter": "skipped"} if is_small else {}
     return Planes(_yuv(file, header.size, options), _COLOR, notes, profile=profile)
+
+
+def _salvaged(file: memoryview, header: WebpHeader) -> Planes:
+    """What is left of a simple file that is cut, black below; raises OddError if it is too little.
+
+    What is said of all its blocks comes first, then their coefficients from top to bottom. FFmpeg
+    ends where these do, and leaves zeros, which are darker than black.
+    """
+    frame = bytes(file[20:])[: (len(file) - 20) & ~1]
+    head = struct.pack("<4sI8sI", b"RIFF", 12 + len(frame), b"WEBPVP8 ", len(frame))
+    planes = _yuv(memoryview(head + frame), header.size, {})
+    luma, *chroma = planes
+    height = header.size.height
+    there = luma[:, -_BLOCK_PIXELS:].any(dim=1).tolist()
+    rows = there.index(False) if False in there else height
+    if rows < LEAST_ROWS_FRACTION * height:
+        raise OddError(f"ends early, with {rows} of {height} rows")
+    luma[rows:] = _BLACK_LUMA
+    for plane in chroma:
+        plane[-(-rows // 2) :] = _NO_CHROMA
+    return Planes(planes, _COLOR, {"rows": f"{rows} of {height}"}, ("salvaged",))
 
 
 def _profile(file: memoryview, header: WebpHeader) -> bytes | None:

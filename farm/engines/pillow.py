@@ -4,14 +4,16 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar
+from functools import partial
+from typing import BinaryIO, ClassVar
 
 import PIL
-from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageChops, ImageFile, UnidentifiedImageError
 
 from farm.engines import Source, Wish
 from farm.engines.frame import FrameBatch
 from farm.engines.pillow_errors import PLUGIN_ERRORS, check_pixels, translated
+from farm.engines.pillow_salvage import FORMATS, is_damage, salvage
 from farm.engines.srgb import to_pixels
 from farm.engines.tiff_pages import check_pages
 from farm.errors import UnsupportedFormatError
@@ -60,7 +62,7 @@ class PillowDecoder:
         self._warnings: dict[str, None] = {}
         self._notes: dict[str, int | float | str] = {}
         with self._guarded():
-            self._picture: Image.Image | None = self._open()
+            self._picture: Image.Image | None = self._open(source.file)
             self._info = self._probe(self._picture)
 
     @property
@@ -70,12 +72,12 @@ class PillowDecoder:
 
     @property
     def notes(self) -> dict[str, int | float | str]:
-        """Pillow's mode, the shrink factor of the load, and how many frames were decoded."""
+        """Pillow's mode, the shrink factor, how many frames were decoded, the rows if not all."""
         return dict(self._notes)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """`icc_ignored`, `exif_ignored`, and what Pillow warned of as `decoder: ...`."""
+        """`salvaged`, `icc_ignored`, `exif_ignored`, and Pillow's own as `decoder: ...`."""
         return tuple(self._warnings)
 
     def frames(self, targets: Sequence[Target], wish: Wish) -> Iterator[FrameBatch]:
@@ -83,15 +85,16 @@ class PillowDecoder:
         if not targets:
             return
         with self._guarded():
-            batch = self._decode(len(targets), wish.at_least)
+            batch = self._decode(len(targets), wish)
         yield batch
 
     def close(self) -> None:
         """Forgets the picture; Pillow's own close would close the source's file."""
         self._picture = None
 
-    def _open(self) -> Image.Image:
-        file, plugin = self._source.file, _PLUGINS[self._format_name]
+    def _open(self, file: BinaryIO, *, at_least: Size | None = None) -> ImageFile.ImageFile:
+        """The picture in a file, to be shrunk on load as far as serves."""
+        plugin = _PLUGINS[self._format_name]
         file.seek(0)
         try:
             picture = Image.open(file, formats=[plugin])
@@ -101,6 +104,8 @@ class PillowDecoder:
             Image.OPEN[plugin][0](file, "")
             raise
         check_pixels(self._source, Size(*picture.size), limits=self._limits)
+        if at_least is not None:
+            picture.draft(None, at_least)
         return picture
 
     def _probe(self, picture: Image.Image) -> MediaInfo:
@@ -114,8 +119,11 @@ class PillowDecoder:
             orientation=1 if hidden else self._orientation(picture),
         )
 
-    def _decode(self, count: int, at_least: Size | None) -> FrameBatch:
-        picture, full_size = self._load(at_least)
+    def _decode(self, count: int, wish: Wish) -> FrameBatch:
+        try:
+            picture, full_size = self._load(wish.at_least)
+        except PLUGIN_ERRORS as error:
+            picture, full_size = self._salvage(error, wish)
         self._notes["frames_decoded"] = 1
         self._notes["mode"] = picture.mode
         self._notes["shrink"] = max(1, round(full_size.width / picture.width))
@@ -135,18 +143,32 @@ class PillowDecoder:
 
     def _load(self, at_least: Size | None) -> tuple[Image.Image, Size]:
         """The loaded picture and its full size."""
-        picture, self._picture = self._picture or self._open(), None
+        picture, self._picture = self._picture or self._open(self._source.file), None
         full_size = Size(*picture.size)
         if at_least is not None and picture.draft(None, at_least) and picture.size != full_size:
             try:
                 picture.load()
                 return picture, full_size
             except OSError:
-                picture = self._open()  # A lossless JPEG can be decoded at full size only.
+                picture = self._open(
+                    self._source.file
+                )  # A lossless JPEG can be decoded at full size only.
         picture.load()
         check_pixels(self._source, Size(*picture.size), limits=self._limits)
         # An icon or a TIFF may turn out otherwise than its header promised.
         return picture, Size(*picture.size)
+
+    def _salvage(self, error: Exception, wish: Wish) -> tuple[Image.Image, Size]:
+        """What is left of a damaged picture, and its full size; raises `error` if too little is."""
+        if not (wish.salvage and self._format_name in FORMATS and is_damage(error)):
+            raise error
+        opened = partial(self._open, at_least=wish.at_least)
+        found = salvage(self._source.file, opened, is_jpeg=self._format_name == "jpeg")
+        if found is None:
+            raise error
+        self._warnings["salvaged"] = None
+        self._notes["rows"] = f"{found.rows} of {found.picture.height}"
+        return found.picture, self._info.size
 
     def _orientation(self, picture: Image.Image) -> int:
         if picture.format == "TIFF":

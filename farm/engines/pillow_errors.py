@@ -20,7 +20,7 @@ from farm.errors import (
 from farm.geometry import Size
 from farm.settings import Limits
 
-_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 PLUGIN_ERRORS = (
     OSError,
@@ -35,7 +35,7 @@ PLUGIN_ERRORS = (
     AssertionError,
     struct.error,
     zlib.error,
-    *_BOMBS,
+    *BOMBS,
 )
 """All that plug-ins raise at broken files, apart from MemoryError."""
 
@@ -53,7 +53,7 @@ def translated(
 ) -> FarmError | MemoryError:
     """The farm's error for a plug-in's, which often tells its cause by its text only."""
     name, text = source.name, _text(error)
-    if isinstance(error, _BOMBS):
+    if isinstance(error, BOMBS):
         pixels = re.search(r"\d+", text)
         return _too_large(source, f"{pixels[0] if pixels else 'too many'} pixels", limits=limits)
     # EINVAL comes from an offset in the file that points nowhere.

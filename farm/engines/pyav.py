@@ -62,6 +62,7 @@ class PyAVDecoder:
         self._counts: Counter[str] = Counter()
         self._warnings: dict[str, None] = {}
         self._notes: dict[str, str] = {}
+        self._may_salvage = True
         self._indexed: IndexedReader | None = None
         self._demuxing: DemuxingReader | None = None
         movie = open_movie(source, media_format=media_format, limits=limits)
@@ -89,10 +90,12 @@ class PyAVDecoder:
     def frames(self, targets: Sequence[Target], wish: Wish) -> Iterator[FrameBatch]:
         """Yields one frame for each group of targets that it answers, keyframes first.
 
-        The wish changes nothing: these decoders have no smaller size. A target past the end gets
-        the last frame, one before the start the first; in an elementary stream, which has no times
-        to seek, every target gets its exact frame. Raises a MediaError where nothing decodes.
+        Of the wish only `salvage` counts: these decoders have no smaller size. A target past the
+        end gets the last frame, one before the start the first; in an elementary stream, which has
+        no times to seek, every target gets its exact frame. Raises a MediaError where nothing
+        decodes.
         """
+        self._may_salvage = wish.salvage
         with explained(self._source.name):
             left = dict(enumerate(targets))
             # Not after libavformat: it counts on the file to stand where it left it.
@@ -137,6 +140,12 @@ class PyAVDecoder:
                 yield self._batch(reader, pick)
         if reader.decoding.damage:
             self._warnings["damaged"] = None
+            self._refuse_damage(reader.decoding.damage)
+
+    def _refuse_damage(self, cause: str) -> None:
+        """Raises CorruptError where nothing is to be shown of what is damaged."""
+        if not self._may_salvage:
+            raise CorruptError(f"{self._source.name}: is damaged: {cause}")
 
     def _moments(
         self, reader: Reader, targets: Mapping[int, Target]
@@ -165,6 +174,8 @@ class PyAVDecoder:
 
     def _batch(self, reader: Reader, pick: Pick) -> FrameBatch:
         self._warnings |= dict.fromkeys(pick.warnings)
+        if pick.warnings:
+            self._refuse_damage("nothing but a damaged frame can be had")
         batch = batch_from(
             pick.frame, reader, targets=pick.targets, orientation=self.info.orientation
         )

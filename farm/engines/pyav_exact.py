@@ -53,7 +53,7 @@ def _played(reader: DemuxingReader, moments: Sequence[Moment]) -> Iterator[Pick]
 
 
 def _pick(frame: VideoFrame, targets: tuple[int, ...]) -> Pick:
-    return Pick(frame, targets, ("corrupt_frame",) if frame.is_corrupt else ())
+    return Pick(frame, targets, ("salvaged",) if frame.is_corrupt else ())
 
 
 class _Playhead:

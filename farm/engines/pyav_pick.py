@@ -96,7 +96,7 @@ def _keyed(reader: DemuxingReader, key: Key | None, targets: tuple[int, ...]) ->
         key = before
     if damaged is None:
         raise no_frame(reader)
-    return Pick(damaged, targets, ("corrupt_frame",))
+    return Pick(damaged, targets, ("salvaged",))
 
 
 def key_before(reader: Reader, key: Key | None) -> Key | None:

@@ -23,10 +23,14 @@ WEBP = MediaFormat(MediaKind.IMAGE, "webp")
 
 
 def decoded(
-    data: bytes, *, at_least: Size | None = None, fidelity: Fidelity = Fidelity.BALANCED
+    data: bytes,
+    *,
+    at_least: Size | None = None,
+    fidelity: Fidelity = Fidelity.BALANCED,
+    salvage: bool = True,
 ) -> tuple[FrameBatch, dict[str, object]]:
     decoder = load("fastwebp").open(source_of(data, "photo"), media_format=WEBP, limits=Limits())
-    (batch,) = decoder.frames([START], Wish(at_least=at_least, fidelity=fidelity))
+    (batch,) = decoder.frames([START], Wish(at_least=at_least, fidelity=fidelity, salvage=salvage))
     return batch, decoder.notes
 
 
@@ -170,7 +174,7 @@ def test_odd_extended_files_are_passed_on(place):
 @pytest.mark.parametrize("cut", [0, 11, 29, 60, -1])
 def test_cut_files_are_passed_on(cut):
     with pytest.raises(PassedOnError, match="photo: "):
-        decoded(saved(scene(), "WEBP")[:cut])
+        decoded(saved(scene(), "WEBP")[:cut], salvage=False)
 
 
 @pytest.mark.parametrize(

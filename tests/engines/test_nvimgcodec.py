@@ -66,8 +66,10 @@ def on_cpu(batch: FrameBatch) -> FrameBatch:
     return replace(batch, planes=tuple(plane.cpu() for plane in batch.planes))
 
 
-def decoded(data: bytes, format: str = "JPEG", **options: Any) -> FrameBatch:
-    (batch,) = opened(data, format, **options).frames([START], Wish())
+def decoded(
+    data: bytes, format: str = "JPEG", *, salvage: bool = True, **options: Any
+) -> FrameBatch:
+    (batch,) = opened(data, format, **options).frames([START], Wish(salvage=salvage))
     return on_cpu(batch)
 
 
@@ -221,7 +223,7 @@ class TestDamage:
         start = len(data) // 2
         data[start : start + 2] = b"\xff\x67"
         with pytest.raises(CorruptError, match=r"^photo: "):
-            decoded(bytes(data))
+            decoded(bytes(data), salvage=False)
 
     def test_a_lost_restart_gives_pillows_picture_and_a_warning(self):
         data = saved(noise((640, 480)), "JPEG", restart_marker_blocks=40)
@@ -237,13 +239,13 @@ class TestDamage:
     def test_half_a_file_is_truncated(self, format):
         data = saved(scene((640, 480)), format)
         with pytest.raises(TruncatedError, match=r"^photo: "):
-            decoded(data[: len(data) // 2], format)
+            decoded(data[: len(data) // 2], format, salvage=False)
 
     def test_a_damaged_png_has_pillows_verdict(self):
         data = bytearray(saved(noise((320, 240)), "PNG"))
         data[len(data) // 2] ^= 0xFF
         with pytest.raises(MediaError, match=r"^photo: "):
-            decoded(bytes(data), "PNG")
+            decoded(bytes(data), "PNG", salvage=False)
 
     def test_no_pixels_are_made_beyond_the_limit(self):
         data = bytearray(saved(scene(), "JPEG"))

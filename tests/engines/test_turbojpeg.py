@@ -352,8 +352,9 @@ class TestErrors:
         for least in (None, Size(50, 50), Size(25, 25)):
             for end in (len(data) // 2, len(data) - 30):
                 decoder = opened(data[:end])
+                wish = Wish(at_least=least, fidelity=fidelity, salvage=False)
                 with pytest.raises(TruncatedError, match="photo: Pillow cannot decode this jpeg"):
-                    list(decoder.frames([START], Wish(at_least=least, fidelity=fidelity)))
+                    list(decoder.frames([START], wish))
 
     @pytest.mark.parametrize("length", [3, 30, 200])
     def test_a_header_that_ends_early_has_pillows_verdict(self, length):
