@@ -11,21 +11,20 @@ process that dies at any moment leaves either a whole object or none. A shard is
 results object exists; its name alone says so, and no entry is read to find out.
 """
 
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from farm import ledger_form
 from farm.errors import RunConflictError
-from farm.record import Record, record_schema
+from farm.ledger_form import SCHEMA_VERSION, to_json
+from farm.record import Record
 from farm.row import Row
 
-SCHEMA_VERSION = 1
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Listed(Protocol):
@@ -145,17 +144,15 @@ class Ledger:
         return self._pass(self._at(number, "pass.json"))
 
     def _pass(self, uri: str) -> Pass:
-        fields = json.loads(self._store.get(uri))
-        if fields.get("schema_version") != SCHEMA_VERSION:
-            raise RunConflictError(
-                f"{uri} has ledger schema {fields.get('schema_version')!r}, this farm writes "
-                f"{SCHEMA_VERSION}: use thumbfarm {fields.get('farm_version')!r}, or a new ledger"
-            )
+        fields = self._read_json(uri)
         return Pass(**(fields | {"reason": PassReason(fields["reason"])}))
+
+    def _read_json(self, uri: str) -> dict[str, Any]:
+        return ledger_form.read_json(self._store.get(uri), uri)
 
     def create_pass(self, new: Pass) -> None:
         """Writes the head of a pass; raises RunConflictError where another run was faster."""
-        if not self._store.put_new(self._at(new.number, "pass.json"), _json(asdict(new))):
+        if not self._store.put_new(self._at(new.number, "pass.json"), to_json(asdict(new))):
             raise RunConflictError(
                 f"pass {new.number} of {self.uri} was made by another run just now: "
                 "let it finish, or use another ledger"
@@ -163,12 +160,8 @@ class Ledger:
 
     def put_part(self, number: int, part: int, shards: Sequence[Sequence[Row]]) -> Part:
         """Stores one part of a plan, a row group for each shard; what is there already stays."""
-        buffer = io.BytesIO()
-        with pq.ParquetWriter(buffer, _ROW_SCHEMA, compression="zstd") as writer:
-            for rows in shards:
-                writer.write_table(_row_table(rows), row_group_size=max(1, len(rows)))
         key = _part_key(part, len(shards))
-        self._store.put_new(self._at(number, key), buffer.getvalue())
+        self._store.put_new(self._at(number, key), ledger_form.part_of_plan(shards))
         return Part(part, len(shards))
 
     def parts(self, number: int) -> list[Part]:
@@ -184,29 +177,30 @@ class Ledger:
 
     def part_rows(self, number: int, part: Part) -> list[int]:
         """The numbers of a stored part's rows, in their order."""
-        data = self._store.get(self._at(number, _part_key(part.number, part.shards)))
-        numbers: list[int] = _read(data, ["number"])["number"].to_pylist()
+        uri = self._at(number, _part_key(part.number, part.shards))
+        numbers: list[int] = self._read_table(uri, ["number"])["number"].to_pylist()
         return numbers
 
     def seal_plan(self, number: int, seal: PlanSeal) -> None:
         """Marks a plan as complete."""
-        self._store.put_new(self._at(number, "plan.json"), _json(asdict(seal)))
+        self._store.put_new(self._at(number, "plan.json"), to_json(asdict(seal)))
 
     def read_seal(self, number: int) -> PlanSeal | None:
         """The plan's end, None while it is not complete."""
         uri = self._at(number, "plan.json")
-        return PlanSeal(**json.loads(self._store.get(uri))) if self._store.exists(uri) else None
+        if not self._store.exists(uri):
+            return None
+        fields = self._read_json(uri)
+        return PlanSeal(fields["parts"], fields["rows"], fields["carried"])
 
     def finish_pass(self, number: int, deferred: int) -> None:
         """Marks a pass as done, so that nobody need list its results to know."""
-        self._store.put_new(self._at(number, "done.json"), _json({"deferred": deferred}))
+        self._store.put_new(self._at(number, "done.json"), to_json({"deferred": deferred}))
 
     def deferred(self, number: int) -> int | None:
         """How many entries a finished pass left for the next, None while it is not finished."""
         uri = self._at(number, "done.json")
-        return (
-            int(json.loads(self._store.get(uri))["deferred"]) if self._store.exists(uri) else None
-        )
+        return int(self._read_json(uri)["deferred"]) if self._store.exists(uri) else None
 
     def shards(self, number: int, parts: Iterable[Part]) -> list[ShardRef]:
         """References to all shards of some parts."""
@@ -218,16 +212,8 @@ class Ledger:
 
     def read_shard(self, ref: ShardRef) -> list[Row]:
         """The rows of one shard."""
-        part = self._part(self._at(ref.number, _part_key(ref.part, ref.shards_in_part)))
-        table = _open(part).read_row_group(ref.index, use_threads=False)
-        return [
-            Row(
-                row["number"],
-                None if row["fields"] is None else json.loads(row["fields"]),
-                row["error"],
-            )
-            for row in table.to_pylist()
-        ]
+        uri = self._at(ref.number, _part_key(ref.part, ref.shards_in_part))
+        return ledger_form.read_shard(self._part(uri), ref.index, uri)
 
     def _part(self, uri: str) -> bytes:
         """A stored part, which never changes; the last one is kept."""
@@ -248,61 +234,27 @@ class Ledger:
 
     def commit(self, ref: ShardRef, records: Sequence[Record]) -> bool:
         """Stores a shard's records, once; False where another attempt has done so already."""
-        buffer = io.BytesIO()
-        rows = [record.to_row() for record in records]
-        pq.write_table(pa.Table.from_pylist(rows, record_schema()), buffer, compression="zstd")
-        return self._store.put_new(
-            self._at(ref.number, f"results/{ref.name}.parquet"), buffer.getvalue()
-        )
+        uri = self._at(ref.number, f"results/{ref.name}.parquet")
+        return self._store.put_new(uri, ledger_form.results(records))
 
-    def results(self, ref: ShardRef, columns: Sequence[str] | None = None) -> pa.Table:
+    def results(self, ref: ShardRef, columns: Sequence[str] | None = None) -> "pa.Table":
         """The committed records of one shard."""
-        return _read(self._store.get(self._at(ref.number, f"results/{ref.name}.parquet")), columns)
+        return self._read_table(self._at(ref.number, f"results/{ref.name}.parquet"), columns)
 
-    def tables(self, number: int, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    def tables(self, number: int, columns: Sequence[str] | None = None) -> "Iterator[pa.Table]":
         """The committed records of a pass, shard by shard."""
         for listed in self._store.list_files(self._at(number, "results/")):
-            yield _read(self._store.get(listed.uri), columns)
+            yield self._read_table(listed.uri, columns)
+
+    def _read_table(self, uri: str, columns: Sequence[str] | None) -> "pa.Table":
+        return ledger_form.read_table(self._store.get(uri), columns, uri)
 
     def put_summary(self, summary: dict[str, Any]) -> str:
         """Stores the newest summary, for people and dashboards; returns where."""
         uri = self._store.join(self.uri, "summary.json")
-        self._store.put(uri, _json(summary))
+        self._store.put(uri, json.dumps(summary, indent=2, ensure_ascii=False).encode())
         return uri
-
-
-_ROW_SCHEMA = pa.schema([("number", pa.int64()), ("fields", pa.string()), ("error", pa.string())])
 
 
 def _part_key(part: int, shards: int) -> str:
     return f"plan/part-{part:06d}.n{shards:04d}.parquet"
-
-
-def _row_table(rows: Sequence[Row]) -> pa.Table:
-    return pa.Table.from_pylist(
-        [
-            {
-                "number": row.number,
-                "fields": None
-                if row.fields is None
-                else json.dumps(row.fields, ensure_ascii=False),
-                "error": row.error,
-            }
-            for row in rows
-        ],
-        _ROW_SCHEMA,
-    )
-
-
-def _open(data: bytes) -> pq.ParquetFile:
-    # On this thread alone: a read-ahead thread of Arrow's that still holds a Python object when the
-    # interpreter ends aborts the process.
-    return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
-
-
-def _read(data: bytes, columns: Sequence[str] | None) -> pa.Table:
-    return _open(data).read(columns=columns, use_threads=False)
-
-
-def _json(fields: dict[str, Any]) -> bytes:
-    return json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False).encode()

@@ -184,7 +184,7 @@ def failing(error):
 def test_a_ledger_of_a_newer_farm_is_the_runs_affair(one, ref, monkeypatch):
     worker._job.cache_clear()
     path = storage.join(ref.ledger, "pass-0001/pass.json")
-    storage.put(path, storage.get(path).replace(b'"schema_version": 1', b'"schema_version": 9'))
+    storage.put(path, storage.get(path).replace(b'"schema_version": 2', b'"schema_version": 9'))
     with pytest.raises(RunConflictError, match="ledger schema 9"):
         attempt(one, ref)
 
