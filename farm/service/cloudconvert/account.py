@@ -1,6 +1,7 @@
 """Routes of the caller's own account: who it is, and its webhooks."""
 
 import secrets
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -12,7 +13,7 @@ from farm.service.access import origin_of
 from farm.service.cloudconvert.answer import answer, not_found
 from farm.service.cloudconvert.asking import Fields, Page, ServiceOf, filtered, holder
 from farm.service.cloudconvert.creation import check_url
-from farm.service.cloudconvert.rendering import paging, time_text
+from farm.service.cloudconvert.rendering import paging, read_page, time_text
 from farm.service.cloudconvert.schema import body_of
 from farm.service.cloudconvert.signing import signed_base, signing_secret
 from farm.service.model import ApiKey, Scope
@@ -76,17 +77,14 @@ def add_webhook(request: Request, service: ServiceOf, key: HookWriter, fields: F
 @router.get("/webhooks", include_in_schema=False)
 def list_webhooks(request: Request, service: ServiceOf, key: HookReader, page: Page) -> Response:
     """The caller's addresses."""
-    number, size = page
-    store, url = WebhookStore(service.database), filtered(request, "url")
-    found = store.list(key_id=key.id, url=url, page=number, per_page=size)
-    behind = len(found) == size and store.list(
-        key_id=key.id, url=url, page=number * size + 1, per_page=1
-    )
+    store = WebhookStore(service.database)
+    listed = partial(store.list, key_id=key.id, url=filtered(request, "url"))
+    found, more = read_page(listed, page)
     origin = origin_of(request)
     return answer(
         [_shown(service, origin, each) for each in found],
         request=request,
-        **paging(request, page=page, count=len(found), more=bool(behind)),
+        **paging(request, page=page, count=len(found), more=more),
     )
 
 

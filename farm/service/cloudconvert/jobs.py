@@ -1,6 +1,7 @@
 """Routes of jobs: to create, show, wait for, list and delete them."""
 
 import uuid
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -21,7 +22,7 @@ from farm.service.cloudconvert.asking import (
     filtered,
 )
 from farm.service.cloudconvert.creation import API, ENGINES, create_job
-from farm.service.cloudconvert.rendering import Renderer, paging
+from farm.service.cloudconvert.rendering import Renderer, paging, read_page
 from farm.service.cloudconvert.schema import json_body
 from farm.service.cloudconvert.waiting import ended_job
 from farm.service.model import ApiKey, Job
@@ -76,33 +77,22 @@ def index(
     request: Request, service: ServiceOf, key: Reader, page: Page, include: Included
 ) -> Response:
     """The caller's jobs, the newest first; with their tasks where these are included."""
-    number, size = page
-    status, tag = filtered(request, "status"), filtered(request, "tag")
     with_tasks = "tasks" in include
-    found = list_jobs(
+    listed = partial(
+        list_jobs,
         service.database,
         key_id=key.id,
-        page=number,
-        per_page=size,
         api=API,
-        status=status,
-        tag=tag,
+        status=filtered(request, "status"),
+        tag=filtered(request, "tag"),
         with_tasks=with_tasks,
     )
-    behind = len(found) == size and list_jobs(
-        service.database,
-        key_id=key.id,
-        page=number * size + 1,
-        per_page=1,
-        api=API,
-        status=status,
-        tag=tag,
-    )
+    found, more = read_page(listed, page)
     renderer = Renderer(service, origin_of(request))
     return answer(
         [renderer.job(job, with_tasks=with_tasks) for job in found],
         request=request,
-        **paging(request, page=page, count=len(found), more=bool(behind)),
+        **paging(request, page=page, count=len(found), more=more),
     )
 
 

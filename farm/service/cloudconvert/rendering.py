@@ -1,9 +1,9 @@
 """Tasks and jobs as CloudConvert's API shows them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Request
@@ -15,6 +15,8 @@ from farm.service.model import Job, Status, Task
 from farm.service.operation import UPLOAD
 from farm.service.reading import list_tasks
 from farm.service.service import Service
+
+T = TypeVar("T")
 
 
 def time_text(seconds: float | None) -> str | None:
@@ -113,11 +115,19 @@ def retries_of(service: Service, task: Task) -> list[Task]:
     return list_tasks(service.database, key_id=task.key_id, retry_of=task.id)
 
 
-def paging(request: Request, *, page: tuple[int, int], count: int, more: bool) -> dict[str, Any]:
-    """The `links` and `meta` of a list: how to go on, and which `count` things these are.
+def read_page(listed: Callable[..., list[T]], page: tuple[int, int]) -> tuple[list[T], bool]:
+    """A page of a list, and whether there is more behind it.
 
     `page` is the number of the page, from 1, and how long pages are.
     """
+    number, size = page
+    found = listed(page=number, per_page=size)
+    # The one thing right behind the page, as a page of its own.
+    return found, len(found) == size and bool(listed(page=number * size + 1, per_page=1))
+
+
+def paging(request: Request, *, page: tuple[int, int], count: int, more: bool) -> dict[str, Any]:
+    """The `links` and `meta` of a list: how to go on, and which `count` things these are."""
     number, size = page
     path = origin_of(request) + request.url.path
     kept = [pair for pair in request.query_params.multi_items() if pair[0] != "page"]

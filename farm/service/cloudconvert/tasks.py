@@ -1,5 +1,7 @@
 """Routes of tasks: to create, show, wait for, list, cancel, retry and delete them."""
 
+from functools import partial
+
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
@@ -19,7 +21,7 @@ from farm.service.cloudconvert.asking import (
     filtered,
 )
 from farm.service.cloudconvert.creation import ENGINES, create_task, retry_task
-from farm.service.cloudconvert.rendering import Renderer, paging
+from farm.service.cloudconvert.rendering import Renderer, paging, read_page
 from farm.service.cloudconvert.schema import body_of
 from farm.service.cloudconvert.waiting import ended_task
 from farm.service.model import ApiKey, Task
@@ -36,31 +38,23 @@ def index(
     request: Request, service: ServiceOf, key: Reader, page: Page, include: Included
 ) -> Response:
     """The caller's tasks, the newest first."""
-    number, size = page
-    where = {name: filtered(request, name) for name in ("job_id", "status", "operation")}
-    found = list_tasks(
+    listed = partial(
+        list_tasks,
         service.database,
         key_id=key.id,
-        page=number,
-        per_page=size,
         operations=OPERATIONS,
-        **where,
+        job_id=filtered(request, "job_id"),
+        status=filtered(request, "status"),
+        operation=filtered(request, "operation"),
     )
-    behind = len(found) == size and list_tasks(
-        service.database,
-        key_id=key.id,
-        page=number * size + 1,
-        per_page=1,
-        operations=OPERATIONS,
-        **where,
-    )
+    found, more = read_page(listed, page)
     renderer = Renderer(service, origin_of(request))
     full = include & {"retries", "depends_on_tasks", "job"}
     shown = [renderer.full_task(task, full) if full else renderer.task(task) for task in found]
     return answer(
         shown,
         request=request,
-        **paging(request, page=page, count=len(found), more=bool(behind)),
+        **paging(request, page=page, count=len(found), more=more),
     )
 
 
