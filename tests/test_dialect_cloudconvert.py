@@ -183,6 +183,12 @@ def test_a_moment_and_a_count_contradict_each_other() -> None:
     assert list(found) == ["timestamp"]
 
 
+def test_options_are_bounded() -> None:
+    found = errors("thumbnail", input=ID, output_format="png", note="x" * 70_000)
+    assert found == {"options": ["The options must not be longer than 65536 characters."]}
+    parse_task("import/raw", {"file": "x" * 70_000, "filename": "a"})
+
+
 def test_a_job_is_a_graph_by_names() -> None:
     job = parse_job(
         {

@@ -101,6 +101,19 @@ def test_the_example_of_the_page(client: None, files: FileServer) -> None:
     assert picture(export["result"]["files"][0]["url"]).size == (300, 200)
 
 
+def test_what_else_the_client_asks(client: None) -> None:
+    body = {"file": "abc", "filename": "a.txt"}
+    task = cloudconvert.Task.create("import/raw", body)
+    assert cloudconvert.Task.find(task["id"]) == cloudconvert.Task.show(task["id"])
+    listed = cloudconvert.Task.all({"filter[operation]": "import/raw", "per_page": 1})
+    assert [each["id"] for each in listed] == [task["id"]]
+    job = cloudconvert.Job.create({"tasks": {"a": {"operation": "import/raw", **body}}})
+    assert cloudconvert.Job.all({"per_page": 1})[0]["id"] == job["id"]
+    for kind, id in ((cloudconvert.Task, task["id"]), (cloudconvert.Job, job["id"])):
+        assert kind.delete(id)
+        assert kind.find(id)["code"] == "NOT_FOUND"
+
+
 SIZES = [
     ({"width": 300}, (300, 169)),
     ({"height": 90, "fit": "scale"}, (160, 90)),

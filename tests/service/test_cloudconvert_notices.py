@@ -11,6 +11,7 @@ import cloudconvert
 import httpx
 import pytest
 
+from tests.service.caller import client_of
 from tests.service.live import FileServer, LiveServer, Received, Receiver
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
@@ -65,6 +66,15 @@ def test_webhooks(server: LiveServer, receiver: Receiver, nobody: httpx.Client) 
         assert server.client.delete(f"/v2/webhooks/{each['id']}").status_code == 204
         assert server.client.delete(f"/v2/webhooks/{each['id']}").status_code == 404
     assert server.client.get("/v2/users/me/webhooks").json()["data"] == []
+
+
+def test_webhooks_are_bounded(server: LiveServer) -> None:
+    body = {"url": "https://example.org/", "events": ["job.failed"]}
+    with client_of(server) as client:
+        answers = [client.post("/v2/webhooks", json=body).status_code for _ in range(51)]
+        assert answers == [201] * 50 + [422]
+        listed = client.get("/v2/users/me/webhooks?per_page=20&page=3").json()
+        assert (len(listed["data"]), listed["links"]["next"]) == (10, None)
 
 
 def test_the_address_that_a_job_names(server: LiveServer, receiver: Receiver) -> None:

@@ -1,5 +1,6 @@
 """Requests for tasks, alone or as the graph of a job."""
 
+import json
 import re
 import uuid
 from collections.abc import Collection, Mapping
@@ -24,6 +25,8 @@ from farm.dialects.cloudconvert.thumbnail import Thumbnail
 from farm.dialects.cloudconvert.wording import InvalidRequestError, validate
 
 MOST_TASKS = 500
+MOST_CHARACTERS = 64 << 10
+"""Of the options of one task as JSON, without a file in them."""
 
 OPERATIONS: Mapping[str, type[Options]] = MappingProxyType(
     {
@@ -90,6 +93,11 @@ def parse_task(
     kept = {name: value for name, value in fields.items() if name not in _OWN_FIELDS}
     if inputs:
         kept["input"] = list(inputs)
+    own = {name: value for name, value in kept.items() if name != "file"}
+    if len(json.dumps(own)) > MOST_CHARACTERS:
+        raise InvalidRequestError(
+            {"options": [f"The options must not be longer than {MOST_CHARACTERS} characters."]}
+        )
     common = validate(_Common, {"ignore_error": fields.get("ignore_error")})
     return TaskRequest(operation, kept, options, inputs, bool(common.ignore_error))
 

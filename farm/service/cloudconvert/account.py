@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from farm.dialects.cloudconvert import validate
 from farm.service.access import origin_of
-from farm.service.cloudconvert.answer import answer, not_found
+from farm.service.cloudconvert.answer import answer, invalid, not_found
 from farm.service.cloudconvert.asking import Fields, Page, ServiceOf, filtered, holder
 from farm.service.cloudconvert.creation import check_url
 from farm.service.cloudconvert.rendering import paging, read_page, time_text
@@ -31,6 +31,7 @@ HookWriter = Annotated[ApiKey, Depends(holder(Scope.WEBHOOK_WRITE))]
 # Nothing is billed here; scripts that watch their credits shall go on.
 _CREDITS = 1_000_000
 _SECRET_BYTES = 32
+_MOST_WEBHOOKS = 50
 
 
 class NewWebhook(BaseModel):
@@ -66,8 +67,11 @@ def add_webhook(request: Request, service: ServiceOf, key: HookWriter, fields: F
     """Adds an address, whose notices are signed with the answer's `signing_secret`."""
     asked = validate(NewWebhook, fields)
     check_url(service, "url", asked.url)
+    store = WebhookStore(service.database)
+    if store.list(key_id=key.id, page=_MOST_WEBHOOKS, per_page=1):
+        raise invalid("url", f"A key has at most {_MOST_WEBHOOKS} webhooks.")
     sealed = service.vault.seal({"secret": secrets.token_urlsafe(_SECRET_BYTES)})
-    made = WebhookStore(service.database).add(
+    made = store.add(
         key_id=key.id, url=asked.url, events=dict.fromkeys(asked.events), sealed_secret=sealed
     )
     return answer(_shown(service, origin_of(request), made), request=request, status=201)
