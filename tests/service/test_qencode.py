@@ -2,13 +2,12 @@
 
 import gc
 import io
-import json
 import re
 import time
 import uuid
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urljoin
+from urllib.parse import urljoin
 
 import av
 import boto3
@@ -243,6 +242,11 @@ def test_soft_failures_are_warnings(caller: Caller, files: FileServer) -> None:
     )
     assert (softly["status"], len(softly["images"])) == ("completed", 1)
     assert softly["warnings"][0]["message"] == "Output could not be saved"
+    softly = caller.run(
+        thumbnail | {"allow_soft_fail": 1, "size": "9x9"}, source=files.url_of("text.jpg")
+    )
+    assert (softly["status"], softly["error"], softly["images"]) == ("completed", 0, [])
+    assert softly["warnings"][0]["message"] == "Output failed"
 
 
 @pytest.mark.parametrize("name", ["text.jpg", "missing.mp4"])
@@ -265,20 +269,3 @@ def test_addresses_of_files_are_signed(
         assert client.get(f"{folder}/{other}/{name}").status_code == 403
         for wrong in ("service.db", "..%2f..%2fvault.key", "thumbnails.vtt"):
             assert client.get(f"{folder}/{signature}/{wrong}").status_code == 404
-
-
-def test_callbacks(caller: Caller, files: FileServer, receiver: Any) -> None:
-    token = caller.new_task()
-    url = f"{receiver.url}/done?id=7"
-    source = files.url_of("vp9.webm")
-    payload = "my payload & more = é"
-    thumbnail = {"output": "thumbnail", "width": 64}
-    answer = caller.start(token, thumbnail, source=source, callback_url=url, payload=payload)
-    assert answer["error"] == 0
-    forms = [parse_qs(each.body.decode()) for each in receiver.wait(2, path="/done?id=7")]
-    assert [form["event"] for form in forms] == [["queued"], ["saved"]]
-    for form in forms:
-        assert form["task_token"] == [token]
-        assert form["payload"] == [payload]
-        assert form["callback_type"] == ["task"]
-    assert json.loads(forms[1]["status"][0]) == caller.wait(token)

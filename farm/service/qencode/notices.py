@@ -1,6 +1,7 @@
 """What Qencode's callers are told of their tasks, at their `callback_url`."""
 
 import json
+import re
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from farm.service.webhooks import Webhook
 
 _WORDS = {Event.CREATED: "queued", Event.FINISHED: "saved", Event.FAILED: "error"}
 _TASK_FAILED = 1
+_STATUS = re.compile(r"^(\d{3})(?= )")
 _HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -38,9 +40,10 @@ def notice(service: Service, job: Job, event: Event, webhook: Webhook | None) ->
 def undelivered(service: Service, job: Job, event: Event, reason: str) -> None:
     """Adds a warning to the task's status."""
     del event
+    words = _STATUS.sub(r"\1:", reason)
     warning = {
         "message": "Callback delivery error",
-        "details": f"Error sending callback to {job.notify_url} {reason}.",
+        "details": f"Error sending callback to {job.notify_url} {words}.",
         "tag": None,
     }
     with service.database.write() as connection:
