@@ -1,5 +1,6 @@
 """What is done to every request before a route sees it: its path, and the size of its body."""
 
+import contextlib
 import re
 from collections.abc import Callable
 
@@ -30,7 +31,7 @@ class PathMiddleware:
             if path.startswith(_SYNC):
                 path, waits = path.removeprefix("/sync"), True
             state = scope.setdefault("state", {})
-            scope = scope | {"path": path, "state": state | {"waits": waits}}
+            scope = {**scope, "path": path, "state": {**state, "waits": waits}}
         await self._app(scope, receive, send)
 
 
@@ -63,19 +64,19 @@ class BodyLimitMiddleware:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._most_bytes:
-                raise _TooLargeError
+                raise BodyTooLargeError
             return message
 
         async def noticed(message: Message) -> None:
             nonlocal has_begun
-            has_begun = True
-            await send(message)
+            # Frameworks catch what is raised above, and have an answer of their own to it.
+            if has_begun or received <= self._most_bytes:
+                has_begun = True
+                await send(message)
 
-        try:
+        with contextlib.suppress(BodyTooLargeError):
             await self._app(scope, bounded, noticed)
-        except _TooLargeError:
-            if has_begun:
-                raise
+        if received > self._most_bytes and not has_begun:
             await self._refuse(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,5 +85,5 @@ class BodyLimitMiddleware:
         await answer(scope, receive, send)
 
 
-class _TooLargeError(Exception):
+class BodyTooLargeError(Exception):
     """The body is over the bound."""

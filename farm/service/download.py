@@ -39,11 +39,12 @@ def download_url(
 def download(
     request: Request,
     file_id: str,
+    name: str,
     expires: str = "",
     inline: str = "0",
     signature: str = "",
 ) -> Response:
-    """A file by its signed address, whole or in ranges."""
+    """A file by its signed address, whole or in ranges; `name` is for whoever saves it."""
     service = service_of(request)
     if not service.signer.is_signed(signature, _PURPOSE, file_id, expires, inline):
         return _refusal(403, "FORBIDDEN", "The signature does not fit the address.")
