@@ -1,12 +1,14 @@
 """What became of a job's entries, over all passes that took them up."""
 
 import collections
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from farm.errors import error_classes
 from farm.ledger import Ledger, Pass, PassReason
 from farm.record import Record, Status
 from farm.row import Row
@@ -16,7 +18,14 @@ from farm.row_set import RowSet
 RETRIED = (Status.FAILED,)
 """What a retry takes up."""
 
-_DERIVED = (PassReason.RETRY, PassReason.DEFERRED)
+
+@dataclass(frozen=True, slots=True)
+class PassTotals:
+    """What one pass gave: the entries by status whose newest record is its own."""
+
+    number: int
+    reason: PassReason
+    counts: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +39,25 @@ class Totals:
     pictures: int = 0
     bytes_read: int = 0
     bytes_written: int = 0
+    passes: tuple[PassTotals, ...] = ()
 
     def count(self, status: Status) -> int:
         """Entries of one status."""
         return self.counts.get(status.value, 0)
 
+    def figures(self) -> dict[str, Any]:
+        """All of it by name, as a summary tells it."""
+        return {each.name: getattr(self, each.name) for each in fields(self)} | {
+            "passes": [
+                {"pass": each.number, "reason": each.reason.value, "counts": each.counts}
+                for each in self.passes
+            ]
+        }
+
 
 def chain(passes: list[Pass]) -> list[Pass]:
     """The newest pass over a whole manifest and all that were derived from it, oldest first."""
-    roots = [index for index, one in enumerate(passes) if one.reason not in _DERIVED]
+    roots = [index for index, one in enumerate(passes) if not one.reason.is_derived]
     return passes[roots[-1] :] if roots else []
 
 
@@ -56,7 +75,7 @@ def _final(ledger: Ledger, columns: list[str] | None) -> Iterator[tuple[Pass, pa
         here = RowSet()
         for table in ledger.tables(one.number, columns):
             rows = table["row"].to_numpy()
-            if one.reason in _DERIVED:
+            if one.reason.is_derived:
                 here.add(rows)
             yield one, table.filter(pa.array(~seen.mask(rows))) if seen else table
         seen.update(here)
@@ -71,17 +90,18 @@ def final_records(ledger: Ledger) -> Iterator[Record]:
 
 def totals(ledger: Ledger) -> Totals:
     """All figures of a job, counted from committed records alone."""
-    counts: collections.Counter[str] = collections.Counter()
+    current = chain(ledger.passes())
+    by_pass = {one.number: collections.Counter[str]() for one in current}
     codes: collections.Counter[str] = collections.Counter()
     pictures = bytes_read = bytes_written = 0
-    for table in final_tables(ledger, ["status", "error_code", "bytes_read", "artifacts"]):
-        counts.update(table["status"].to_pylist())
+    for one, table in _final(ledger, ["row", "status", "error_code", "bytes_read", "artifacts"]):
+        by_pass[one.number].update(table["status"].to_pylist())
         codes.update(code for code in table["error_code"].to_pylist() if code is not None)
         bytes_read += pc.sum(table["bytes_read"]).as_py() or 0
         artifacts = pc.list_flatten(table["artifacts"].combine_chunks())
         pictures += len(artifacts)
         bytes_written += pc.sum(pc.struct_field(artifacts, "size_bytes")).as_py() or 0
-    current = chain(ledger.passes())
+    counts = sum(by_pass.values(), collections.Counter[str]())
     seal = ledger.read_seal(current[0].number) if current else None
     carried = seal.carried if seal is not None else 0
     return Totals(
@@ -92,11 +112,25 @@ def totals(ledger: Ledger) -> Totals:
         pictures=pictures,
         bytes_read=bytes_read,
         bytes_written=bytes_written,
+        passes=tuple(PassTotals(_.number, _.reason, dict(by_pass[_.number])) for _ in current),
     )
 
 
-def rows_to_redo(ledger: Ledger, before: int, statuses: tuple[Status, ...]) -> Iterator[Row]:
-    """The rows of the current chain whose newest record has one of the statuses, as planned."""
+def retryable_codes() -> frozenset[str]:
+    """The codes of failures of which the same entry may get over by itself."""
+    return frozenset(code for code, error in error_classes().items() if error.retryable)
+
+
+def rows_to_redo(
+    ledger: Ledger,
+    before: int,
+    statuses: tuple[Status, ...],
+    codes: Collection[str] | None = None,
+) -> Iterator[Row]:
+    """The rows of the current chain whose newest record has one of the statuses, as planned.
+
+    With `codes`, only those whose error has one of them.
+    """
     wanted = pa.array([status.value for status in statuses])
     seen = RowSet()
     for one in reversed([_ for _ in chain(ledger.passes()) if _.number < before]):
@@ -105,10 +139,13 @@ def rows_to_redo(ledger: Ledger, before: int, statuses: tuple[Status, ...]) -> I
         for ref in ledger.shards(one.number, ledger.parts(one.number)):
             if ref.name not in committed:
                 continue
-            results = ledger.results(ref, ["row", "status"])
+            results = ledger.results(ref, ["row", "status", "error_code"])
             rows = results["row"].to_numpy()
-            is_meant = pc.is_in(results["status"], value_set=wanted).to_numpy()
-            redo = set(rows[is_meant & ~seen.mask(rows)].tolist())
+            is_meant = pc.is_in(results["status"], value_set=wanted)
+            if codes is not None:
+                has_code = pc.is_in(results["error_code"], value_set=pa.array(codes, pa.string()))
+                is_meant = pc.and_(is_meant, has_code)
+            redo = set(rows[is_meant.to_numpy() & ~seen.mask(rows)].tolist())
             here.add(rows)
             if redo:
                 yield from (row for row in ledger.read_shard(ref) if row.number in redo)

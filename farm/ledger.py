@@ -58,13 +58,23 @@ class Store(Protocol):
 
 
 class PassReason(StrEnum):
-    """Why a pass was made."""
+    """Why a pass was made.
+
+    `retry` takes up all that failed, because somebody asked for it; `retryable` what may succeed by
+    now, of itself.
+    """
 
     NEW = "new"
     CHANGED = "changed"
     FORCED = "forced"
     RETRY = "retry"
     DEFERRED = "deferred"
+    RETRYABLE = "retryable"
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether its rows are those of earlier passes, by their numbers."""
+        return self in (PassReason.RETRY, PassReason.DEFERRED, PassReason.RETRYABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,7 @@ class Pass:
     """What a pass is: which manifest and job it walks, and why.
 
     `fingerprint` is equal for two runs that would do the same. `parent` is the pass whose rows a
-    derived one (`retry`, `deferred`) takes up; its rows keep their numbers.
+    derived one takes up; its rows keep their numbers.
     """
 
     number: int
@@ -193,14 +203,25 @@ class Ledger:
         fields = self._read_json(uri)
         return PlanSeal(fields["parts"], fields["rows"], fields["carried"])
 
-    def finish_pass(self, number: int, deferred: int) -> None:
-        """Marks a pass as done, so that nobody need list its results to know."""
-        self._store.put_new(self._at(number, "done.json"), to_json({"deferred": deferred}))
+    def finish_pass(self, number: int, deferred: int, retryable: int = 0) -> None:
+        """Marks a pass as done, so that nobody need list its results to know.
+
+        `retryable` of its entries failed and may succeed later.
+        """
+        left = {"deferred": deferred, "retryable": retryable}
+        self._store.put_new(self._at(number, "done.json"), to_json(left))
 
     def deferred(self, number: int) -> int | None:
         """How many entries a finished pass left for the next, None while it is not finished."""
         uri = self._at(number, "done.json")
         return int(self._read_json(uri)["deferred"]) if self._store.exists(uri) else None
+
+    def retryable(self, number: int) -> int:
+        """How many entries of a finished pass failed and may succeed later.
+
+        None of a pass that a farm of schema 1 finished: what was over for it stays over.
+        """
+        return int(self._read_json(self._at(number, "done.json")).get("retryable", 0))
 
     def shards(self, number: int, parts: Iterable[Part]) -> list[ShardRef]:
         """References to all shards of some parts."""

@@ -11,7 +11,8 @@ class RunOptions:
     """What a command asks of a run beside its job.
 
     `limit` and `sample` take the first N or N random entries of the manifest; `max_failures` is a
-    number or a percentage (judged from 100 entries on), past which the run ends.
+    number or a percentage (judged from 100 entries on), past which the run ends. `passes` is how
+    often the run takes up by itself what failed and may succeed later.
     """
 
     limit: int | None = None
@@ -21,6 +22,7 @@ class RunOptions:
     refresh: bool = False
     strict: bool = False
     max_failures: str | None = None
+    passes: int = 3
 
     def __post_init__(self) -> None:
         if self.max_failures is not None and not re.fullmatch(r"\d+%?", self.max_failures):
@@ -33,6 +35,8 @@ class RunOptions:
         for name, value in (("limit", self.limit), ("sample", self.sample)):
             if value is not None and value < 1:
                 raise InvalidJobError(f"{name}: expected at least 1, received {value}")
+        if self.passes < 0:
+            raise InvalidJobError(f"passes: expected at least 0, received {self.passes}")
 
     def allows(self, failures: int, entries: int) -> bool:
         """Whether so many failures among so many entries are tolerated."""

@@ -13,6 +13,9 @@ from farm.planner import Planner
 from farm.source_list import SourceList
 from farm.spec import Job
 
+_FIRST_PAUSE_SECONDS = 2.0
+_PAUSE_GROWTH = 6
+
 
 class Passes:
     """The passes that one `farm run` works through, each made when the one before is done."""
@@ -53,7 +56,7 @@ class Passes:
             self._retry = False
             if next(rows_to_redo(self._ledger, last.number + 1, RETRIED), None) is not None:
                 return self._derived(last, PassReason.RETRY, 0)
-        return None
+        return self._retryable(current)
 
     def _root(
         self, passes: list[Pass], reason: PassReason, wanted: str, manifest: dict[str, Any]
@@ -70,7 +73,26 @@ class Passes:
         self._ledger.create_pass(new)
         return Planner(self._ledger, new, self._options)
 
-    def _derived(self, last: Pass, reason: PassReason, deferred: int) -> Planner:
+    def _retryable(self, current: list[Pass]) -> Planner | None:
+        """A pass over what may succeed by now, unless as many have been made as are wanted.
+
+        They count from the newest pass that somebody asked for, over all commands.
+        """
+        made = failed = 0
+        for one in reversed(current):
+            # Those that failed before it are among its own.
+            failed += self._ledger.retryable(one.number) if not made else 0
+            made += one.reason is PassReason.RETRYABLE
+            if one.reason not in (PassReason.RETRYABLE, PassReason.DEFERRED):
+                break
+        if made >= self._options.passes or not failed:
+            return None
+        pause = min(_FIRST_PAUSE_SECONDS * _PAUSE_GROWTH**made, self._job.settings.pause_seconds)
+        return self._derived(current[-1], PassReason.RETRYABLE, 0, pause_seconds=pause)
+
+    def _derived(
+        self, last: Pass, reason: PassReason, deferred: int, *, pause_seconds: float = 0.0
+    ) -> Planner:
         shard_entries = last.shard_entries or self._job.settings.shard_entries
         seal = self._ledger.read_seal(last.number)
         if deferred and seal is not None:
@@ -89,7 +111,7 @@ class Passes:
             shard_entries=shard_entries,
         )
         self._ledger.create_pass(new)
-        return Planner(self._ledger, new, self._options)
+        return Planner(self._ledger, new, self._options, pause_seconds=pause_seconds)
 
 
 def _fingerprint(job: Job, manifest: dict[str, Any], options: RunOptions) -> str:

@@ -1,5 +1,6 @@
 """The planner: a pass's rows, cut into shards and stored part by part while work goes on."""
 
+import collections
 import contextlib
 import itertools
 import random
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from farm.dialects.native import parse_row
 from farm.done_entries import DoneEntries
 from farm.errors import InvalidEntryError, InvalidManifestError
-from farm.history import RETRIED, rows_to_redo
+from farm.history import RETRIED, retryable_codes, rows_to_redo
 from farm.ledger import Ledger, Part, Pass, PassReason, PlanSeal, ShardRef
 from farm.options import RunOptions
 from farm.plan import fingerprint
@@ -29,9 +30,15 @@ _ROWS_AT_ONCE = 4096
 
 
 class Planner:
-    """Cuts the rows of one pass into shards, from where an earlier command left off."""
+    """Cuts the rows of one pass into shards, from where an earlier command left off.
 
-    def __init__(self, ledger: Ledger, one: Pass, options: RunOptions) -> None:
+    `pause_seconds` is how long to wait before it is worth trying.
+    """
+
+    def __init__(
+        self, ledger: Ledger, one: Pass, options: RunOptions, *, pause_seconds: float = 0.0
+    ) -> None:
+        self.pause_seconds = pause_seconds
         self.ledger = ledger
         self.number = one.number
         self.job = Job.model_validate(one.job)
@@ -47,18 +54,26 @@ class Planner:
             PassReason.FORCED: "all entries once more",
             PassReason.RETRY: "the entries that failed, without those in quarantine",
             PassReason.DEFERRED: "the entries that were left for later",
+            PassReason.RETRYABLE: "the entries that failed and may succeed by now",
         }
-        return f"pass {self.number}: {what[self._pass.reason]}"
+        pause = f", after {self.pause_seconds:g} s" if self.pause_seconds else ""
+        return f"pass {self.number}: {what[self._pass.reason]}{pause}"
 
     def is_planned(self) -> bool:
         """Whether the plan is complete."""
         return self.ledger.read_seal(self.number) is not None
 
     def finish(self) -> None:
-        """Marks the pass as done, with the number of entries that it left for the next."""
-        tables = self.ledger.tables(self.number, ["status"])
-        deferred = sum(table["status"].to_pylist().count(Status.DEFERRED.value) for table in tables)
-        self.ledger.finish_pass(self.number, deferred)
+        """Marks the pass as done, with the numbers of entries that it left for the next ones."""
+        retryable_ends = [(Status.FAILED.value, code) for code in retryable_codes()]
+        ends: collections.Counter[tuple[str, str | None]] = collections.Counter()
+        for table in self.ledger.tables(self.number, ["status", "error_code"]):
+            ends.update(
+                zip(table["status"].to_pylist(), table["error_code"].to_pylist(), strict=True)
+            )
+        deferred = sum(count for (status, _), count in ends.items() if status == Status.DEFERRED)
+        retryable = sum(ends[end] for end in retryable_ends)
+        self.ledger.finish_pass(self.number, deferred, retryable)
 
     @contextlib.contextmanager
     def in_background(self) -> Iterator["Planned"]:
@@ -114,6 +129,10 @@ class Planner:
         match self._pass.reason:
             case PassReason.RETRY:
                 return self._behind(rows_to_redo(self.ledger, self.number, RETRIED), begun)
+            case PassReason.RETRYABLE:
+                codes = retryable_codes()
+                redo = rows_to_redo(self.ledger, self.number, (Status.FAILED,), codes)
+                return self._behind(redo, begun)
             case PassReason.DEFERRED:
                 redo = rows_to_redo(self.ledger, self.number, (Status.DEFERRED,))
                 return self._behind(redo, begun)

@@ -108,6 +108,7 @@ def run_job(
         while (planner := passes.next_planner()) is not None:
             opened = opened or cluster()
             observer.noticed(planner.describe())
+            _pause(planner.pause_seconds, stop)
             walk = _PassWalk(planner, opened, options, observer, stop)
             state, reason = walk.run()
             if state is not RunState.DONE:
@@ -121,18 +122,20 @@ def run_job(
     return _report(ledger, state, reason, time.monotonic() - began)
 
 
+def _pause(seconds: float, stop: Stop) -> None:
+    """Waits; not where a stop is requested: the pass then drains, and the next command has it."""
+    # Not by waiting for an event, which a signal's handler cannot set while it is being waited for.
+    end = time.monotonic() + seconds
+    while not stop.is_requested() and (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, _POLL_SECONDS))
+
+
 def _report(ledger: Ledger, state: RunState, reason: str, seconds: float) -> RunReport:
     found = totals(ledger)
     summary = {
         "state": state.value,
         "reason": reason,
-        "entries": found.entries,
-        "carried": found.carried,
-        "counts": found.counts,
-        "codes": found.codes,
-        "pictures": found.pictures,
-        "bytes_read": found.bytes_read,
-        "bytes_written": found.bytes_written,
+        **found.figures(),
         "seconds_of_last_command": round(seconds, 3),
     }
     return RunReport(state, found, ledger.uri, ledger.put_summary(summary), seconds, reason)

@@ -67,9 +67,12 @@ def records_by_row(records: Iterable[Record]) -> dict[int, Record]:
 
 
 def commit_all(
-    planner: Planner, status_of: Callable[[int], Status] = lambda row: Status.OK
+    planner: Planner, status_of: Callable[[int], Status | str] = lambda row: Status.OK
 ) -> list[int]:
-    """Plans a pass, commits its shards without any lane, ends it and returns its rows."""
+    """Plans a pass, commits its shards without any lane, ends it and returns its rows.
+
+    `status_of` may also give the error code of a failure.
+    """
     planned: list[int] = []
     for part, _ in planner.plan():
         for ref in planner.ledger.shards(planner.number, [part]):
@@ -82,8 +85,10 @@ def commit_all(
     return planned
 
 
-def record_of(row: Row, job: Job, status: Status = Status.OK) -> Record:
+def record_of(row: Row, job: Job, end: Status | str = Status.OK) -> Record:
     """The record that a worker might have written; a row that cannot be read is a failed one."""
+    status = end if isinstance(end, Status) else Status.FAILED
+    code = "corrupt" if isinstance(end, Status) else end
     try:
         entry = parse_row(row.fields or {}, number=row.number, job=job)
     except InvalidEntryError:
@@ -98,6 +103,6 @@ def record_of(row: Row, job: Job, status: Status = Status.OK) -> Record:
         status=status,
         source=entry.source,
         fingerprint=fingerprint(entry, row=row.number),
-        error_code=None if status in (Status.OK, Status.DEFERRED) else "corrupt",
+        error_code=None if status in (Status.OK, Status.DEFERRED) else code,
         artifacts=artifacts if status is Status.OK else (),
     )

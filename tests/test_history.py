@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from farm import storage
 from farm.history import (
+    PassTotals,
     Totals,
     chain,
     final_records,
@@ -92,6 +93,7 @@ class TestTotals:
             pictures=2,
             bytes_read=200,
             bytes_written=20,
+            passes=(PassTotals(1, PassReason.NEW, {"ok": 2, "failed": 1}),),
         )
         assert found.count(OK) == 2
         assert found.count(QUARANTINED) == 0

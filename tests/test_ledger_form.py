@@ -121,7 +121,7 @@ class TestNewer:
         storage.put(uri, written_by_a_newer_farm(storage.get(uri)))
         message = (
             rf"{name} was written by thumbfarm 9\.0 in ledger schema 3; this is thumbfarm .*, "
-            r"which reads 1 to 2: go on with thumbfarm 9\.0 or a later one, .* or use another ledger"
+            r"which reads 1 to 2: go on with thumbfarm 9\.0 or a later one, .* use another ledger"
         )
         with pytest.raises(RunConflictError, match=message):
             OBJECTS[name](make_ledger(folder), ref)

@@ -21,6 +21,12 @@ def test_nothing_at_all_is_no_choice(field):
     assert RunOptions(**{field: 1})
 
 
+def test_passes_may_be_none_but_not_fewer():
+    assert RunOptions(passes=0).passes == 0
+    with pytest.raises(InvalidJobError, match="passes: expected at least 0, received -1"):
+        RunOptions(passes=-1)
+
+
 def test_limit_and_sample_are_not_both_given():
     with pytest.raises(InvalidJobError, match="expected limit or sample, received both"):
         RunOptions(limit=1, sample=1)

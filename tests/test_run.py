@@ -239,6 +239,45 @@ class TestDone:
         assert make_ledger(folder).deferred(2) == 0
 
 
+class TestRetryable:
+    def test_the_same_command_takes_them_up_after_a_pause(self, folder):
+        seen = collections.Counter()
+
+        def status_of(row):
+            seen[row] += 1
+            return "source_unavailable" if row == 3 and seen[row] < 3 else Status.OK
+
+        job = a_job(folder, pause_seconds=0.01)
+        report, _, watcher = run(folder, job=job, status_of=status_of)
+        assert report.state is RunState.DONE
+        assert report.totals.counts == {"ok": ROWS}
+        assert watcher.notices == [
+            "pass 1: all entries",
+            *(
+                f"pass {n}: the entries that failed and may succeed by now, after 0.01 s"
+                for n in (2, 3)
+            ),
+        ]
+        assert json.loads(storage.get(report.summary))["passes"] == [
+            {"pass": 1, "reason": "new", "counts": {"ok": ROWS - 1}},
+            {"pass": 2, "reason": "retryable", "counts": {}},
+            {"pass": 3, "reason": "retryable", "counts": {"ok": 1}},
+        ]
+
+    def test_a_stop_ends_the_pause(self, folder):
+        began = time.monotonic()
+        watcher = Watcher()
+        noticed = watcher.noticed
+        watcher.noticed = lambda text: (noticed(text), "after" in text and watcher.stop.request())
+        status_of = lambda row: "source_unavailable"  # noqa: E731
+        report, _, _ = run(folder, watcher=watcher, status_of=status_of)
+        assert report.state is RunState.PAUSED
+        assert time.monotonic() - began < 2
+        again, _, watcher = run(folder)
+        assert again.totals.counts == {"ok": ROWS}
+        assert watcher.notices == ["pass 2: the entries that failed and may succeed by now"]
+
+
 class TestLostAttempts:
     @pytest.mark.parametrize("kind", [LOST, FAILED])
     def test_they_are_sent_again_under_another_number(self, folder, kind):

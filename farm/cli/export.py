@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from farm.cli.selection import Selection, chosen, chosen_tables
+from farm.cli.selection import Selection, chosen_tables
 from farm.errors import InvalidJobError
 from farm.history import rows_to_redo
 from farm.ledger import Ledger
@@ -32,15 +32,11 @@ def export_manifest(ledger: Ledger, selection: Selection, path: Path) -> tuple[i
     Returns how many it wrote, and how many rows have no fields because they cannot be read.
     """
     statuses = (selection.status,) if selection.status else (Status.FAILED, Status.QUARANTINED)
-    meant = None
-    if selection.code is not None:
-        meant = {record["row"] for record in chosen(ledger, selection, ["row"])}
+    codes = None if selection.code is None else (selection.code,)
     last = ledger.passes()[-1].number
     written = unreadable = 0
     with path.open("w", encoding="utf-8") as file:
-        for row in rows_to_redo(ledger, last + 1, statuses):
-            if meant is not None and row.number not in meant:
-                continue
+        for row in rows_to_redo(ledger, last + 1, statuses, codes):
             if row.fields is None:
                 unreadable += 1
             else:

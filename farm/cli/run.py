@@ -40,6 +40,12 @@ def run_archive(
     max_failures: Annotated[
         str | None, typer.Option(metavar="N|P%", help="End the run past so many failures.")
     ] = None,
+    passes: Annotated[
+        int,
+        typer.Option(
+            min=0, help="How often to take up by itself what failed and may succeed later."
+        ),
+    ] = 3,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try failed entries again.")
     ] = False,
@@ -87,6 +93,7 @@ def run_archive(
         refresh=refresh,
         strict=strict,
         max_failures=max_failures,
+        passes=passes,
     )
     report = _watch(job, options, scheduler, workers)
     raise typer.Exit(_exit_code(report, allow_failures))
@@ -171,6 +178,7 @@ def _summarize(job: "Job", report: "RunReport", entries: int) -> None:
         "entries": f"{totals.entries:,}" + "".join(
             f", {count:,} {status}" for status, count in sorted(totals.counts.items())
         ) + (f", {totals.carried:,} done before" if totals.carried else ""),
+        "passes": _passes_text(report) if len(totals.passes) > 1 else "",
         "failures": ", ".join(f"{count:,} {code}" for code, count in totals.codes.items()),
         "pictures": f"{totals.pictures:,}, {size_text(totals.bytes_written)}",
         "thumbnails": job.destination or "",
@@ -184,6 +192,15 @@ def _summarize(job: "Job", report: "RunReport", entries: int) -> None:
         say(f"nothing to do: there is no entry in {redact(job.manifest)}")
     for hint in _hints(report):
         say(hint)
+
+
+def _passes_text(report: "RunReport") -> str:
+    """What each pass gave."""
+    return "; ".join(
+        f"{each.number} ({each.reason}): "
+        + (", ".join(f"{count:,} {status}" for status, count in sorted(each.counts.items())) or "0")
+        for each in report.totals.passes
+    )
 
 
 def _hints(report: "RunReport") -> list[str]:
