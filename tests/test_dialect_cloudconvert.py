@@ -231,6 +231,7 @@ THUMB = {"operation": "thumbnail", "input": "b", "output_format": "png"}
             "wait for each other",
         ),
         ({"tasks": {"a": THUMB | {"input": ID}}, "tag": []}, "tag", "must be a string"),
+        ({"tasks": {"a": THUMB | {"input": ID}}, "tag": "a\0"}, "tag", "The tag is invalid."),
     ],
 )
 def test_what_is_wrong_with_a_job(body: dict[str, Any], field: str, words: str) -> None:

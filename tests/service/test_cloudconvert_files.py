@@ -217,6 +217,7 @@ def test_buckets(server: LiveServer, s3_server: S3Server, nobody: httpx.Client) 
             "key": "made/file-%02d.txt",
             "acl": "public-read",
             "metadata": {"made-by": "tests"},
+            "tagging": [],
             "cache_control": "max-age=60",
             **place,
         },

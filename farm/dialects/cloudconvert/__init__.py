@@ -19,6 +19,7 @@ from farm.dialects.cloudconvert.request import (
     ImportUpload,
     ImportUrl,
     Options,
+    S3Options,
 )
 from farm.dialects.cloudconvert.thumbnail import ENGINE_ALIASES, Thumbnail
 from farm.dialects.cloudconvert.wording import InvalidRequestError, validate
@@ -38,6 +39,7 @@ __all__ = [
     "InvalidRequestError",
     "JobRequest",
     "Options",
+    "S3Options",
     "TaskRequest",
     "Thumbnail",
     "is_id",

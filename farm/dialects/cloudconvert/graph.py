@@ -73,7 +73,8 @@ class JobRequest:
 class _Job(BaseModel):
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True, coerce_numbers_to_str=True)
 
-    tag: str | None = Field(None, max_length=1024)
+    # Databases have no NUL.
+    tag: str | None = Field(None, max_length=1024, pattern=r"^[^\x00]*$")
     webhook_url: str | None = Field(None, max_length=4096)
     redirect: bool | None = None
 

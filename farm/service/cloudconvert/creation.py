@@ -161,7 +161,7 @@ def _first_message(operation: str) -> str | None:
 
 def _check_place(options: ImportS3 | ExportS3) -> None:
     try:
-        s3_place(options.model_dump(exclude_none=True))
+        s3_place(options)
     except InvalidEntryError as error:
         field, _, words = str(error).partition("; ")[0].partition(": ")
         field = field.partition(".")[0]

@@ -24,7 +24,7 @@ def parted(asked: TaskRequest) -> tuple[dict[str, Any], dict[str, Any]]:
         elif value:
             shown[name] = HIDDEN
         if name != "file" and shown[name] != value:
-            secrets[name] = value
+            secrets[name] = getattr(asked.options, name)
     return shown, secrets
 
 

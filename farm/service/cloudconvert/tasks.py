@@ -136,13 +136,13 @@ def _add_creation(operation: str) -> None:
     async def create(
         request: Request, service: ServiceOf, key: Creator, fields: Fields
     ) -> Response:
-        name = fields.get("name")
         asked = parse_task(operation, fields, engines=ENGINES)
-        name = name if isinstance(name, str) and len(name) <= 255 else None
+        name = str(fields.get("name") or "").replace("\0", "")[:255] or None
         task = await run_in_threadpool(create_task, service, key, asked, name=name)
         if is_sync(request) and not task.is_held:
             task = await ended_task(request, service, task.id) or task
-        shown = Renderer(service, origin_of(request)).full_task(task)
+        renderer = Renderer(service, origin_of(request))
+        shown = await run_in_threadpool(renderer.full_task, task)
         return answer(shown, request=request, status=201)
 
     router.add_api_route(

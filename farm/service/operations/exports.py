@@ -35,11 +35,10 @@ def to_url(work: Work) -> Outcome:
 
 def to_s3(work: Work) -> Outcome:
     """The files of the inputs as objects of a bucket."""
-    asked = dict(work.payload) | dict(work.secrets)
-    options = ExportS3.model_validate(asked)
+    options = ExportS3.model_validate({**work.payload, **work.secrets})
     files = _inputs(work)
     keys = object_keys(options, [file.name for file in files])
-    with open_bucket(s3_place(asked), policy=work.config.policy, terms=terms_of(work)) as bucket:
+    with open_bucket(s3_place(options), policy=work.config.policy, terms=terms_of(work)) as bucket:
         for number, (key, file) in enumerate(zip(keys, files, strict=True)):
             work.check()
             work.tell(100 * number // len(files))

@@ -3,9 +3,8 @@
 import mimetypes
 import re
 import uuid
-from collections.abc import Mapping
-from typing import Any
 
+from farm.dialects.cloudconvert import ImportS3, ImportUrl, S3Options
 from farm.service.bucket import open_bucket
 from farm.service.fetch import download
 from farm.service.model import StoredFile
@@ -20,34 +19,34 @@ _EXTENSION = re.compile(r"\.[a-z0-9]{1,8}$")
 
 def from_url(work: Work) -> Outcome:
     """A file from the web."""
-    asked = dict(work.payload) | dict(work.secrets)
+    asked = ImportUrl.model_validate({**work.payload, **work.secrets})
     fetched = download(
-        asked["url"],
+        asked.url,
         work.folder / "0",
         policy=work.config.policy,
         terms=terms_of(work),
-        headers=asked.get("headers") or {},
-        filename=asked.get("filename"),
+        headers=asked.headers,
+        filename=asked.filename,
     )
     return Outcome(files=(fetched_file(work, fetched),))
 
 
 def from_s3(work: Work) -> Outcome:
     """A file from a bucket, or all whose keys begin alike."""
-    asked = dict(work.payload) | dict(work.secrets)
-    place = s3_place(asked)
-    with open_bucket(place, policy=work.config.policy, terms=terms_of(work)) as bucket:
-        if asked.get("key") is not None:
-            key, name = asked["key"], asked.get("filename")
-            found = [bucket.download(key, work.folder / "0", filename=name)]
+    asked = ImportS3.model_validate({**work.payload, **work.secrets})
+    place, policy = s3_place(asked), work.config.policy
+    with open_bucket(place, policy=policy, terms=terms_of(work)) as bucket:
+        if asked.key is not None:
+            found = [bucket.download(asked.key, work.folder / "0", filename=asked.filename)]
         else:
-            found = bucket.download_all(asked["key_prefix"], work.folder, most_files=MOST_FILES)
+            prefix = asked.key_prefix or ""
+            found = bucket.download_all(prefix, work.folder, most_files=MOST_FILES)
     return Outcome(files=tuple(fetched_file(work, each) for each in found))
 
 
-def s3_place(asked: Mapping[str, Any]) -> S3Place:
+def s3_place(asked: S3Options) -> S3Place:
     """The bucket that a request names; raises InvalidEntryError."""
-    return S3Place.of({name: asked[name] for name in S3Place.model_fields if name in asked})
+    return S3Place.of(asked.model_dump(include=set(S3Place.model_fields), exclude_none=True))
 
 
 def terms_of(work: Work) -> Terms:
