@@ -215,6 +215,22 @@ def test_cancel_of_a_running_task(client: None, server: LiveServer, files: FileS
     assert cloudconvert.Task.wait(made["id"])["status"] == "finished"
 
 
+def test_delete_of_a_running_job(server: LiveServer, files: FileServer) -> None:
+    tasks = {
+        "in": {"operation": "import/url", "url": files.url_of("slow.syn")},
+        "t": thumbnail("in", count=20),
+    }
+    job = server.client.post("/v2/jobs", json={"tasks": tasks}).json()["data"]
+    slow = task_of(job, "t")["id"]
+    wait_for(lambda: server.client.get(f"/v2/tasks/{slow}").json()["data"]["started_at"])
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        waiter = threads.submit(server.client.get, f"/v2/jobs/{job['id']}/wait")
+        time.sleep(0.5)
+        assert server.client.delete(f"/v2/jobs/{job['id']}").status_code == 204
+        assert waiter.result().status_code == 404
+    wait_for(lambda: not (server.data / "files" / slow[:2] / slow).exists())
+
+
 def wait_for(is_so: Callable[[], bool]) -> None:
     for _ in range(600):
         if is_so():

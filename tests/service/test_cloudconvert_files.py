@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -86,6 +87,23 @@ def test_an_upload_in_small_pieces(server: LiveServer, nobody: httpx.Client) -> 
     pieces = (body[at : at + 4099] for at in range(0, len(body), 4099))
     assert nobody.post(posted["url"], content=pieces, headers=headers).status_code == 201
     assert nobody.get(exported(server, task["id"])["url"]).content == content
+
+
+def test_of_uploads_at_once_one_wins(server: LiveServer, nobody: httpx.Client) -> None:
+    task, posted = waiting(server)
+
+    def send(number: int) -> int:
+        file = bytes([number]) * 2_000_000
+        fields = posted["parameters"]
+        return nobody.post(posted["url"], data=fields, files={"file": file}).status_code
+
+    with ThreadPoolExecutor(4) as threads:
+        statuses = list(threads.map(send, range(4)))
+    assert sorted(statuses) == [201, 400, 400, 400]
+    content = nobody.get(exported(server, task["id"])["url"]).content
+    assert content == bytes([statuses.index(201)]) * 2_000_000
+    folder = server.data / "files" / task["id"][:2] / task["id"]
+    assert len(list(folder.iterdir())) == 1
 
 
 @pytest.mark.parametrize(
