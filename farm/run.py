@@ -12,6 +12,7 @@ from farm.breaker import Breaker
 from farm.cluster import Cluster, Outcome, OutcomeKind
 from farm.errors import RunError, SourceError, StoreError
 from farm.history import Totals, totals
+from farm.lease import Lease
 from farm.ledger import Ledger, ShardRef
 from farm.options import RunOptions
 from farm.passes import Passes
@@ -95,11 +96,12 @@ def run_job(
     options: RunOptions,
     observer: Observer,
     stop: Stop,
+    lease: Lease | None = None,
 ) -> RunReport:
     """Carries a job on until all of its entries have a record, or something stops it.
 
-    `cluster` is called only when there is something to do. Raises a UsageError for a job that makes
-    no sense; a cluster or ledger that cannot be used ends in a report with state `failed`.
+    `cluster` is called only when there is something to do; losing the `lease` is to request a stop.
+    Raises a UsageError for a job that makes no sense; all else is told by the report's `reason`.
     """
     began = time.monotonic()
     state, reason, opened = RunState.DONE, "", None
@@ -111,6 +113,8 @@ def run_job(
             _pause(planner.pause_seconds, stop)
             walk = _PassWalk(planner, opened, options, observer, stop)
             state, reason = walk.run()
+            if lease is not None:
+                lease.check()
             if state is not RunState.DONE:
                 break
             planner.finish()
@@ -119,7 +123,8 @@ def run_job(
     finally:
         if opened is not None:
             opened.close()
-    return _report(ledger, state, reason, time.monotonic() - began)
+    report = RunReport(state, totals(ledger), ledger.uri, "", time.monotonic() - began, reason)
+    return report if lease is not None and lease.is_lost() else _stored(report, ledger)
 
 
 def _pause(seconds: float, stop: Stop) -> None:
@@ -130,15 +135,14 @@ def _pause(seconds: float, stop: Stop) -> None:
         time.sleep(min(left, _POLL_SECONDS))
 
 
-def _report(ledger: Ledger, state: RunState, reason: str, seconds: float) -> RunReport:
-    found = totals(ledger)
+def _stored(report: RunReport, ledger: Ledger) -> RunReport:
     summary = {
-        "state": state.value,
-        "reason": reason,
-        **found.figures(),
-        "seconds_of_last_command": round(seconds, 3),
+        "state": report.state.value,
+        "reason": report.reason,
+        **report.totals.figures(),
+        "seconds_of_last_command": round(report.seconds, 3),
     }
-    return RunReport(state, found, ledger.uri, ledger.put_summary(summary), seconds, reason)
+    return replace(report, summary=ledger.put_summary(summary))
 
 
 class _PassWalk:

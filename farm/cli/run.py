@@ -9,9 +9,13 @@ from farm.cli import option
 from farm.cli.exit_code import ExitCode
 from farm.cli.screen import duration_text, say, size_text
 
+# What a run takes to end, beside the entries under way: its next heartbeat, commits, its cluster.
+_TAKE_OVER_SECONDS = 60.0
+
 if TYPE_CHECKING:
     from farm.cli.watch import Watcher
     from farm.cluster import Cluster
+    from farm.ledger import Ledger
     from farm.options import RunOptions
     from farm.run import RunReport
     from farm.spec import Job
@@ -52,6 +56,9 @@ def run_archive(
     force: Annotated[bool, typer.Option("--force", help="Make everything once more.")] = False,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="List the folder, prefix or glob anew.")
+    ] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="End another run of this job and go on for it.")
     ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Check all rows before anything is made.")
@@ -95,7 +102,7 @@ def run_archive(
         max_failures=max_failures,
         passes=passes,
     )
-    report = _watch(job, options, scheduler, workers)
+    report = _watch(job, options, scheduler, workers, take_over)
     raise typer.Exit(_exit_code(report, allow_failures))
 
 
@@ -110,28 +117,46 @@ def _check_address(scheduler: str) -> None:
         )
 
 
-def _watch(job: "Job", options: "RunOptions", scheduler: str | None, workers: int) -> "RunReport":
+def _watch(
+    job: "Job", options: "RunOptions", scheduler: str | None, workers: int, take_over: bool
+) -> "RunReport":
     """Runs the job before the eyes of a person or a log."""
     from farm import storage
     from farm.cli.job import ledger_uri
     from farm.cli.stop_signal import stop_on_signals
     from farm.cli.watch import BarWatcher, LineWatcher
+    from farm.lease import Lease, Waiting
     from farm.ledger import Ledger
     from farm.run import run_job
 
     ledger = Ledger(ledger_uri(job), storage)
+    _check_manifest(job, ledger, options)
     watcher: Watcher = BarWatcher() if sys.stderr.isatty() else LineWatcher()
+    patience = job.settings.drain_seconds + _TAKE_OVER_SECONDS
     with stop_on_signals(watcher.leave) as stop, watcher:
-        report = run_job(
-            job,
-            ledger,
-            cluster=lambda: _start_cluster(job, scheduler, workers, watcher),
-            options=options,
-            observer=watcher,
-            stop=stop,
-        )
+        waiting = Waiting(patience, watcher.noticed, stop.is_requested)
+        with Lease.take(
+            ledger.uri, take_over=take_over, waiting=waiting, lost=stop.request
+        ) as lease:
+            report = run_job(
+                job,
+                ledger,
+                cluster=lambda: _start_cluster(job, scheduler, workers, watcher),
+                options=options,
+                observer=watcher,
+                stop=stop,
+                lease=lease,
+            )
     _summarize(job, report, watcher.entries)
     return report
+
+
+def _check_manifest(job: "Job", ledger: "Ledger", options: "RunOptions") -> None:
+    """Raises what makes the job impossible, before anything is stored."""
+    from farm.source_list import SourceList
+
+    sources = SourceList(job.manifest, ledger.uri, job.destination)
+    sources.identity([each.manifest for each in ledger.passes()], options.refresh)
 
 
 def _start_cluster(
