@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -159,6 +160,26 @@ def test_the_least_that_is_wrong_is_no_failure_of_the_server(
         )
         assert answer.status_code == 200, (body, answer.text)
         assert answer.json()["error"] in (9, 14, 19)
+
+
+def test_callers_that_leave_are_no_failure(server: LiveServer) -> None:
+    # The fixture looks for tracebacks in the log.
+    host, port = server.url.removeprefix("http://").split(":")
+    for path in ("/v1/status", "/v1/upload_file/x/y"):
+        with socket.create_connection((host, int(port))) as connection:
+            head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 9\r\n\r\n"
+            connection.sendall(f"{head}task_".encode())
+    assert server.client.post("/v1/status").status_code == 200
+
+
+def test_bodies_have_a_bound(server: LiveServer) -> None:
+    def body():
+        for _ in range(17):
+            yield b"a" * (1 << 20)
+
+    for content in (b"a" * (17 << 20), body()):
+        answer = server.client.post("/v1/start_encode2", content=content)
+        assert answer.status_code == 413
 
 
 def test_too_much_is_told_to_come_back(serve: Callable[..., LiveServer]) -> None:

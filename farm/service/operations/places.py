@@ -18,17 +18,22 @@ from farm.service.operations.imports import fetched_file, terms_of
 from farm.service.place import DEFAULT_REGION, S3Object, parse_qencode_place
 from farm.service.transfer import Fetched
 from farm.service.uploads import upload_path
+from farm.storage import redact
 
 UPLOAD_SCHEME = "tus:"
 _S3_SCHEME = "s3://"
 
 
-def check_source(source: str, config: ServiceConfig) -> None:
-    """Raises InvalidEntryError where a source, which is no upload, cannot be one at all."""
+def shown_source(source: str, config: ServiceConfig) -> str:
+    """What may be shown of a source; raises InvalidEntryError where it cannot be one at all."""
+    if source.startswith(UPLOAD_SCHEME):
+        return source
     if source.lower().startswith(_S3_SCHEME):
-        parse_qencode_place(source, is_source=True)
-    else:
-        config.policy.check_url(source)
+        found = parse_qencode_place(source, is_source=True)
+        server = f"{found.place.endpoint}/" if found.place.endpoint else ""
+        return f"{_S3_SCHEME}{server}{found.place.bucket}/{found.key}"
+    config.policy.check_url(source)
+    return redact(source)
 
 
 def object_of(destination: Destination) -> S3Object:

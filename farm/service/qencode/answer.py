@@ -9,10 +9,11 @@ from urllib.parse import parse_qs
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from farm.dialects.qencode.refusal import ErrorCode, QencodeError
+from farm.service.asgi import BodyTooLargeError
 
 _MOST_FIELDS = 1000
 
@@ -88,6 +89,10 @@ class QencodeRoute(APIRoute):
                 return await handler(request)
             except QencodeError as error:
                 return refusal(error)
+            except BodyTooLargeError:
+                raise
+            except ClientDisconnect:
+                return Response(status_code=400)  # nobody reads it
             except Exception:
                 # The API has a code for defects; its clients give up on any status but 200.
                 _logger.exception("%s failed", request.url.path)

@@ -12,9 +12,9 @@ from farm.errors import InvalidEntryError
 from farm.service.model import NewJob, NewTask
 from farm.service.operations.places import (
     UPLOAD_SCHEME,
-    check_source,
     secrets_of,
     shown_place,
+    shown_source,
 )
 from farm.service.service import Service
 from farm.service.store import BusyError
@@ -44,6 +44,7 @@ def start(
     service: Service, query: Query, *, key_id: str, task_token: str, payload: str, origin: str
 ) -> None:
     """Begins the job of a task; raises QencodeError."""
+    hidden = {"task_token": task_token, "callback_url": query.callback_url}
     job = NewJob(
         id=job_id_of(task_token),
         api=API,
@@ -52,9 +53,7 @@ def start(
             "payload": payload,
             "origin": origin,
             "warnings": query.warnings,
-            "sealed": service.vault.seal(
-                {"task_token": task_token, "callback_url": query.callback_url}
-            ),
+            "sealed": service.vault.seal(hidden),
         },
     )
     source = _source_task(service, query, job.id)
@@ -63,7 +62,7 @@ def start(
         operation="make",
         name="make",
         inputs=(source.id,),
-        payload={"query": _stored(query)},
+        payload={"query": _stored(query) | {"source": source.payload["source"]}},
     )
     saves = [
         _save_task(service, asked, place, make.id)
@@ -80,13 +79,9 @@ def start(
 
 
 def _stored(query: Query) -> dict[str, Any]:
-    """The query as it is kept, without what is secret in it."""
-    fields = query.model_dump(
-        mode="json",
-        exclude={"callback_url": True, "format": {"__all__": {"destination"}}},
-        exclude_unset=True,
-    )
-    return fields | {"source": redact(query.source)}
+    """The query as it is kept, without what may be secret in it."""
+    hidden: Any = {"source": True, "callback_url": True, "format": {"__all__": {"destination"}}}
+    return query.model_dump(mode="json", exclude=hidden, exclude_unset=True)
 
 
 def _notify_url(service: Service, query: Query) -> str | None:
@@ -104,7 +99,10 @@ def _notify_url(service: Service, query: Query) -> str | None:
 
 def _source_task(service: Service, query: Query, job_id: str) -> NewTask:
     id = str(uuid.uuid4())
-    payload = {"source": redact(query.source)}
+    try:
+        payload = {"source": shown_source(query.source, service.config)}
+    except InvalidEntryError as error:
+        raise _refused("source", str(error)) from None
     if query.source.startswith(UPLOAD_SCHEME):
         upload = service.uploads.find(query.source.removeprefix(UPLOAD_SCHEME), job_id)
         if upload is None:
@@ -116,10 +114,6 @@ def _source_task(service: Service, query: Query, job_id: str) -> NewTask:
             )
         payload |= {"upload": upload.id, "name": upload.name}
         return NewTask(id=id, operation="import/place", name="source", payload=payload)
-    try:
-        check_source(query.source, service.config)
-    except InvalidEntryError as error:
-        raise _refused("source", str(error)) from None
     sealed = service.vault.seal({"source": query.source})
     return NewTask(id=id, operation="import/place", name="source", payload=payload, sealed=sealed)
 
