@@ -65,21 +65,33 @@ class Service:
             database = Database(config.database_url)
             undo.callback(database.close)
             database.claim()
-            store = TaskStore(database, most_open=config.queue_tasks)
             vault = Vault(config.data / "vault.key")
-            watch = Watch()
-
-            def changed(changes: Changes) -> None:
-                watch.ended((*changes.ended_tasks, *changes.ended_jobs))
-                ended(changes)
-
-            tokens = TokenStore(database)
-            uploads = UploadStore(database, config.data)
             opened = cluster()
             undo.callback(opened.close)
-            tidy = partial(_tidy, config, tokens, uploads)
-            runner = Runner(config, store, vault, opened, changed=changed, tidy=tidy)
+            service = cls._of(config, lock, database, vault, opened, ended=ended)
             undo.pop_all()
+        return service
+
+    @classmethod
+    def _of(
+        cls,
+        config: ServiceConfig,
+        lock: FolderLock,
+        database: Database,
+        vault: Vault,
+        cluster: Cluster,
+        *,
+        ended: Callable[[Changes], None],
+    ) -> Self:
+        store = TaskStore(database, most_open=config.queue_tasks)
+        tokens, uploads = TokenStore(database), UploadStore(database, config.data)
+        watch = Watch()
+
+        def changed(changes: Changes) -> None:
+            watch.ended((*changes.ended_tasks, *changes.ended_jobs))
+            ended(changes)
+
+        tidy = partial(_tidy, config, tokens, uploads)
         return cls(
             config=config,
             lock=lock,
@@ -92,8 +104,8 @@ class Service:
             signer=Signer(config.data / "signing.key"),
             watch=watch,
             limiter=Limiter(config.creations_per_minute),
-            cluster=opened,
-            runner=runner,
+            cluster=cluster,
+            runner=Runner(config, store, vault, cluster, changed=changed, tidy=tidy),
         )
 
     def close(self) -> None:
