@@ -76,6 +76,8 @@ def test_upload_thumbnail_and_download(client: None, files: FileServer, tmp_path
 
 def test_the_example_of_the_page(client: None, files: FileServer) -> None:
     source = cloudconvert.Task.create("import/url", {"url": files.url_of("h264-720p.mp4")})
+    past = cloudconvert.Task.create("thumbnail", thumbnail(source["id"], timestamp="01:00:00"))
+    assert cloudconvert.Task.wait(past["id"])["message"] == "warnings: position_past_end"
     asked = {
         "input": source["id"],
         "input_format": "mp4",

@@ -42,7 +42,13 @@ def make_thumbnail(work: Work) -> Outcome:
             stored_file(work, artifact, name=name, id=str(uuid.uuid4()), content_type=kind)
         )
     first = records[0]
-    return Outcome(files=files, engine=first.engine, engine_version=first.engine_version)
+    warnings = dict.fromkeys(word for record in records for word in record.warnings)
+    return Outcome(
+        files=files,
+        engine=first.engine,
+        engine_version=first.engine_version,
+        message=f"warnings: {', '.join(warnings)}" if warnings else None,
+    )
 
 
 def _make_all(work: Work, options: Thumbnail, sources: list[StoredFile]) -> list[Record]:
