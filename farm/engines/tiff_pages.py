@@ -2,6 +2,7 @@
 
 from farm.engines import Source
 from farm.errors import TooManyPagesError
+from farm.range_file import RangeFile
 from farm.settings import Limits
 
 _ORDERS = {b"II": "little", b"MM": "big"}
@@ -15,7 +16,8 @@ def check_pages(source: Source, *, limits: Limits) -> None:
     Its directories are a chain, so that each costs a look at the file. Where a remote one is read
     in ranges that would be a request for each page, for nothing: only the first is ever decoded.
     """
-    if source.ranges is not None and len(source.head) < source.size_bytes:
+    file = getattr(source.file, "raw", source.file)
+    if isinstance(file, RangeFile) and len(source.head) < source.size_bytes:
         return
     if count_pages(source, most=limits.pages) > limits.pages:
         raise TooManyPagesError(f"{source.name}: more than the {limits.pages} pages allowed")

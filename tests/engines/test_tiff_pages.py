@@ -8,6 +8,7 @@ from farm.engines import Source, Wish, load
 from farm.engines.tiff_pages import check_pages, count_pages
 from farm.errors import TooManyPagesError
 from farm.media import MediaFormat, MediaKind
+from farm.range_file import RangeFile
 from farm.settings import Limits
 from tests.engines.contract import START, source_of
 
@@ -65,7 +66,7 @@ def test_a_remote_file_is_not_read_for_its_pages():
         asked.append(offset)
         return data[offset : offset + length]
 
-    file = io.BytesIO(data)
+    file = io.BufferedReader(RangeFile(read_at, len(data)))
     remote = Source(file, len(data), "scan", head=data[:64], ranges=read_at)
     check_pages(remote, limits=Limits(pages=1))
     assert asked == []
