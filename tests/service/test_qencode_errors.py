@@ -4,6 +4,7 @@ import json
 import re
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -107,6 +108,14 @@ def test_a_task_starts_once(caller: Caller, files: FileServer, server: LiveServe
         second: "created",
     }
     assert caller.call("status", task_tokens=f"{first}, {'0' * 32}")["error"] == 13
+
+
+def test_of_many_starts_one_counts(caller: Caller, files: FileServer) -> None:
+    token, source = caller.new_task(), files.url_of("vp9.webm")
+    with ThreadPoolExecutor(8) as threads:
+        answers = [threads.submit(caller.start, token, THUMBNAIL, source=source) for _ in range(8)]
+    assert sorted(answer.result()["error"] for answer in answers) == [0] + 7 * [5]
+    assert len(caller.wait(token)["images"]) == 1
 
 
 @pytest.mark.parametrize(

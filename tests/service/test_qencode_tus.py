@@ -201,6 +201,7 @@ def test_uploads_of_unknown_tasks(upload) -> None:
     answer = upload.client.post(wrong, headers={"Upload-Length": "1"})
     assert answer.status_code == 404
     assert upload.client.head(upload.url.replace(upload.base, wrong)).status_code == 404
+    assert upload.client.head(f"{upload.base}/%00").status_code == 404
     for _ in range(9):
         assert upload.client.post(upload.base, headers={"Upload-Length": "1"}).status_code == 201
     assert upload.client.post(upload.base, headers={"Upload-Length": "1"}).status_code == 403

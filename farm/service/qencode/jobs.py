@@ -104,6 +104,7 @@ def _source_task(service: Service, query: Query, job_id: str) -> NewTask:
     except InvalidEntryError as error:
         raise _refused("source", str(error)) from None
     if query.source.startswith(UPLOAD_SCHEME):
+        # Control characters were refused before: it is text for any database.
         upload = service.uploads.find(query.source.removeprefix(UPLOAD_SCHEME), job_id)
         if upload is None:
             raise _refused("source", "this task has no such upload")

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import errno
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ PATH = "/v1/upload_file"
 
 _VERSION = "1.0.0"
 _EXTENSIONS = "creation,expiration,termination"
+_ID = re.compile(r"[0-9a-f-]{36}")
 _KIND = "application/offset+octet-stream"
 _MOST_UPLOADS = 10
 _SILENCE_SECONDS = 60.0
@@ -223,7 +225,9 @@ async def _turn(upload_id: str) -> AsyncIterator[asyncio.Event]:
 
 
 async def _find(service: Service, token: str, upload_id: str) -> Upload:
-    upload = await run_in_threadpool(service.uploads.find, upload_id, job_id_of(token))
+    upload = None
+    if _ID.fullmatch(upload_id):  # what is none may be no text for a database either
+        upload = await run_in_threadpool(service.uploads.find, upload_id, job_id_of(token))
     if upload is None:
         raise TusRefusedError(404, "no such upload")
     return upload
