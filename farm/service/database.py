@@ -1,5 +1,6 @@
 """The service's database: SQLite by default, anything that SQLAlchemy speaks by URL."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,9 +12,7 @@ from farm.errors import RunConflictError, RunError
 from farm.service.model import SCHEMA_VERSION, facts, metadata
 
 _BUSY_SECONDS = 30.0
-# PostgreSQL's advisory locks are numbers.
-_CLAIM = 0x7468756D62
-_WRITES = _CLAIM + 1
+_CLAIM = 0x7468756D62  # of PostgreSQL's advisory locks, which are numbers
 
 
 class Database:
@@ -24,14 +23,13 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._claim: Connection | None = None
+        self._writer = threading.Lock()
         try:
             self._engine = create_engine(
                 url, pool_size=16, max_overflow=64, pool_pre_ping=True, hide_parameters=True
             )
             if self._engine.dialect.name == "sqlite":
                 _prepare_sqlite(self._engine)
-            elif self._engine.dialect.name == "postgresql":
-                _prepare_postgresql(self._engine)
             metadata.create_all(self._engine)
             self._check_version()
         except (SQLAlchemyError, ModuleNotFoundError) as error:
@@ -58,8 +56,14 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that writes: all of it, or nothing where the body raises."""
+        """A transaction that writes: all of it, or nothing where the body raises.
+
+        Writers take turns. Of two that end the inputs of one task side by side, neither would see
+        in PostgreSQL what the other did, and the task would not begin; SQLite has one writer at a
+        time, but lets the others wait in no order and too long.
+        """
         with (
+            self._writer,
             self._engine.connect().execution_options(farm_writes=True) as connection,
             connection.begin(),
         ):
@@ -108,12 +112,3 @@ def _prepare_sqlite(engine: Engine) -> None:
         # Who reads first and writes later would fail where another one wrote in between.
         writes = connection.get_execution_options().get("farm_writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _prepare_postgresql(engine: Engine) -> None:
-    @event.listens_for(engine, "begin")
-    def began(connection: Connection) -> None:
-        # One at a time, as in SQLite: of two that end the inputs of one task side by side, neither
-        # would see what the other did, and the task would not begin.
-        if connection.get_execution_options().get("farm_writes"):
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITES})")
