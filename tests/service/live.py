@@ -146,6 +146,26 @@ class FileServer(WebServer):
 
 
 class _QuietFiles(SimpleHTTPRequestHandler):
+    def do_GET(self) -> None:
+        """Answers a range of a file too, which players need to seek."""
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("range", ""))
+        path = Path(self.translate_path(self.path))
+        if found is None or not path.is_file() or int(found[1]) >= path.stat().st_size:
+            super().do_GET()
+            return
+        size = path.stat().st_size
+        first, last = int(found[1]), min(int(found[2] or size), size - 1)
+        self.send_response(206)
+        self.send_header("Content-Type", self.guess_type(path))
+        self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
+        self.send_header("Content-Length", str(last + 1 - first))
+        self.end_headers()
+        self.wfile.write(path.read_bytes()[first : last + 1])
+
+    def end_headers(self) -> None:
+        self.send_header("Accept-Ranges", "bytes")
+        super().end_headers()
+
     def log_message(self, *_: Any) -> None:
         """Says nothing."""
 
