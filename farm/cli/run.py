@@ -164,7 +164,9 @@ def _start_cluster(
 ) -> "Cluster":
     from farm.cluster.dask import DaskCluster
 
-    cluster = DaskCluster(job.settings, scheduler=scheduler, workers=workers)
+    cluster = DaskCluster(
+        job.settings, scheduler=scheduler, workers=workers, notice=watcher.noticed
+    )
     if cluster.dashboard:
         watcher.noticed(f"dashboard: {cluster.dashboard}")
     return cluster

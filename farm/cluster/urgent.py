@@ -10,6 +10,8 @@ import collections
 import contextlib
 import itertools
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from farm import storage
@@ -29,72 +31,118 @@ _CANCEL_SECONDS = 5.0
 _CLOSED = "the cluster was closed"
 
 
-class UrgentEntries:
-    """The urgent entries of one client: as many under way as its workers have slots for.
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One entry that has not ended."""
 
-    The others wait here, first come, first served. All but `submit` and `close` happens on the
-    client's event loop.
+    handle: EntryHandle
+    entry: Entry
+    limits: Limits
+
+
+class UrgentEntries:
+    """The urgent entries of a run or service: as many under way as its workers have slots for.
+
+    The others wait here, first come, first served. Where the scheduler is lost, `release` lets go
+    of its client, and `adopt` goes on with another. What begins with an underscore happens on the
+    client's event loop, but for `_call`.
     """
 
     def __init__(self, client: Any, name: str) -> None:
-        self._client = client
-        self._loop: asyncio.AbstractEventLoop = client.loop.asyncio_loop
         self._name = name
         self._serial = itertools.count(1)
-        self._works: dict[asyncio.Task[None], EntryHandle] = {}
+        self._failure: ClusterError | None = None
+        self._asked: dict[str, _Asked] = {}
+        self._works: dict[str, asyncio.Task[None]] = {}
+        self.adopt(client)
+
+    def adopt(self, client: Any) -> None:
+        """Sends all that has not ended by a client that is connected."""
         self._line = asyncio.Lock()
         self._freed = asyncio.Event()
         self._under_way: collections.Counter[str] = collections.Counter()
         self._slots: dict[str, int] = {}
         self._looked = 0.0
         self._seen_slots = time.monotonic()
+        self._client = client
+        self._loop: asyncio.AbstractEventLoop = client.loop.asyncio_loop
+        self._is_released = False
+        for key in list(self._asked):
+            self._call(self._begin, key)
 
     def submit(self, entry: Entry, limits: Limits) -> EntryHandle:
         """Starts one; from any thread."""
-        work: asyncio.Task[None] | None = None
-
-        def begin() -> None:
-            nonlocal work
-            if not handle.future.done():
-                work = self._loop.create_task(self._carry(handle, entry, limits))
-                self._works[work] = handle
-                work.add_done_callback(self._works.pop)
-
-        def cancel() -> None:
-            if work is not None:
-                work.cancel()
-
-        handle = EntryHandle(
-            f"{self._name}-entry-{next(self._serial)}",
-            cancelled=lambda: self._loop.call_soon_threadsafe(cancel),
-        )
-        try:
-            self._loop.call_soon_threadsafe(begin)
-        except RuntimeError:
-            handle.settle(ClusterError(_CLOSED))
+        key = f"{self._name}-entry-{next(self._serial)}"
+        handle = EntryHandle(key, cancelled=lambda: self._call(self._cancel, key))
+        self._asked[key] = _Asked(handle, entry, limits)
+        handle.future.add_done_callback(lambda _: self._asked.pop(key, None))
+        if self._failure is not None:
+            handle.settle(self._failure)
+        self._call(self._begin, key)
         return handle
+
+    def _call(self, function: Callable[[str], object], key: str) -> None:
+        """Has the loop call a function, soon; does nothing where the loop is gone."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function, key)
+
+    def _begin(self, key: str) -> None:
+        asked = self._asked.get(key)
+        # What is asked while there is no client begins when there is one.
+        if asked is None or self._is_released or key in self._works:
+            return
+        work = self._loop.create_task(self._carry(asked))
+        self._works[key] = work
+        work.add_done_callback(lambda done: self._forget(key, done))
+
+    def _forget(self, key: str, work: "asyncio.Task[None]") -> None:
+        if self._works.get(key) is work:
+            del self._works[key]
+
+    def _cancel(self, key: str) -> None:
+        if (work := self._works.get(key)) is not None:
+            work.cancel()
+
+    def release(self) -> None:
+        """Lets go of the client; what has not ended waits for another one."""
+        self._is_released = True
+        self._sync(self._end)
+        # What the loop did not come to.
+        self._works = {}
+
+    def fail(self, error: ClusterError) -> None:
+        """Ends all that has not ended, and all that comes, for want of a cluster."""
+        self._failure = error
+        for asked in list(self._asked.values()):
+            asked.handle.settle(error)
 
     def close(self) -> None:
         """Ends all that are under way."""
+        self.fail(ClusterError(_CLOSED))
+        self._sync(self._end)
+
+    def _sync(self, function: Callable[[], Any]) -> None:
         with contextlib.suppress(OSError, TimeoutError, RuntimeError):
-            self._client.sync(self._end, callback_timeout=2 * _CANCEL_SECONDS)
+            self._client.sync(function, callback_timeout=2 * _CANCEL_SECONDS)
 
     async def _end(self) -> None:
-        for work, handle in self._works.items():
-            handle.settle(ClusterError(_CLOSED))
+        works = list(self._works.values())
+        for work in works:
             work.cancel()
-        await asyncio.gather(*self._works, return_exceptions=True)
+        await asyncio.gather(*works, return_exceptions=True)
 
-    async def _carry(self, handle: EntryHandle, entry: Entry, limits: Limits) -> None:
+    async def _carry(self, asked: _Asked) -> None:
+        handle = asked.handle
         try:
-            handle.settle(await self._record(handle.key, entry, limits))
+            handle.settle(await self._record(handle.key, asked.entry, asked.limits))
         except ClusterError as error:
             handle.settle(error)
         except Exception as error:  # noqa: BLE001 - whoever waits for the future must hear of it
             handle.settle(ClusterError(f"it could not be sent: {type(error).__name__}: {error}"))
         finally:
             # Where it was cancelled from elsewhere, as Dask does when the client is closed.
-            handle.settle(ClusterError(_CLOSED))
+            if not self._is_released:
+                handle.settle(ClusterError(_CLOSED))
 
     async def _record(self, key: str, entry: Entry, limits: Limits) -> Record:
         """What became of the entry, tried again where its worker died or left."""
@@ -139,18 +187,17 @@ class UrgentEntries:
                     await asyncio.wait_for(self._freed.wait(), _LOOK_SECONDS)
 
     async def _look(self) -> dict[str, int]:
-        """The slots of each worker, as of a moment ago.
-
-        Raises ClusterError where the scheduler does not answer.
-        """
+        """The slots of each worker, as of a moment ago; none while no scheduler answers."""
         now = time.monotonic()
         if now - self._looked < _LOOK_SECONDS:
             return self._slots
         self._looked = now
         try:
             identity = await self._client.scheduler.identity(n_workers=-1)
-        except (OSError, AttributeError) as error:
-            raise ClusterError(f"the scheduler does not answer: {error}") from error
+        except (OSError, AttributeError):
+            # Whoever looks after the connection brings another one, or ends all.
+            self._slots = {}
+            return self._slots
         workers = identity["workers"].items()
         self._slots = {each: int(facts["resources"].get(ENTRY_SLOT, 0)) for each, facts in workers}
         if any(self._slots.values()):

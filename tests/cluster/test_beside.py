@@ -50,7 +50,7 @@ def backfill(cluster, folder, **recipe):
         write_source(folder / row["source"], seed=number, **recipe)
     write_manifest(folder / "list.jsonl", rows)
     job = make_job(folder, settings={"shard_entries": 50})
-    address = cluster._embedded.scheduler_address
+    address = cluster._connection.embedded.scheduler_address
     reports = []
 
     def run():

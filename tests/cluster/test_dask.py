@@ -39,7 +39,7 @@ class TestDask(ClusterContract, EntryContract):
     def new_cluster(self, cluster):
         @contextmanager
         def new():
-            other = DaskCluster(SETTINGS, scheduler=cluster._embedded.scheduler_address)
+            other = DaskCluster(SETTINGS, scheduler=cluster._connection.embedded.scheduler_address)
             try:
                 yield other
             finally:
@@ -50,8 +50,8 @@ class TestDask(ClusterContract, EntryContract):
 
 def pid_of(cluster, address):
     """The process of a worker by its address."""
-    nanny = cluster._client.scheduler_info(n_workers=-1)["workers"][address]["nanny"]
-    nannies = cluster._embedded.workers.values()
+    nanny = cluster._connection.client.scheduler_info(n_workers=-1)["workers"][address]["nanny"]
+    nannies = cluster._connection.embedded.workers.values()
     return next(each.pid for each in nannies if each.address == nanny)
 
 
@@ -68,7 +68,7 @@ def test_it_has_a_name_for_every_attempt_under_way(cluster, tmp_path):
 
 def test_a_drain_reaches_a_shard_under_way(cluster, tmp_path):
     """A run of its own, since a drain is for good."""
-    other = DaskCluster(SETTINGS, scheduler=cluster._embedded.scheduler_address)
+    other = DaskCluster(SETTINGS, scheduler=cluster._connection.embedded.scheduler_address)
     (ref,) = plan_shards(
         tmp_path, [{"fault": "hang"}] + [{}] * 5, shard_entries=6, drain_seconds=0.2
     )

@@ -76,7 +76,14 @@ def client(monkeypatch):
 
 
 @pytest.fixture
-def entries(client):
+def other(client):
+    other = StubClient(b=2)
+    yield other
+    other.close()
+
+
+@pytest.fixture
+def entries(client, other):
     entries = UrgentEntries(client, "farm-1")
     yield entries
     entries.close()
@@ -185,11 +192,39 @@ def test_cancelling_one_that_waits_concerns_no_worker(client, entries):
     assert client.cancelled == []
 
 
-def test_a_scheduler_that_is_gone_is_an_error(client, entries):
+def test_a_scheduler_that_does_not_answer_is_waited_for(client, entries):
     client.fault = ConnectionRefusedError("nobody there")
     (handle,) = submit(entries)
-    with pytest.raises(ClusterError, match="the scheduler does not answer: nobody there"):
-        end_of(handle)
+    time.sleep(3 * urgent._LOOK_SECONDS)
+    assert not handle.future.done()
+    client.fault = None
+    assert end_of(handle) == DONE
+
+
+def test_another_client_takes_up_what_one_left(client, entries, other):
+    """Those under way, those that waited, and those that came in between; no cancelled one."""
+    client.answer = lambda *_: for_ever()
+    handles = submit(entries, 4)
+    wait_until(lambda: len(client.sent) == 2)
+    entries.release()
+    (later,) = submit(entries)
+    handles[3].cancel()
+    assert not any(handle.future.done() for handle in (*handles[:3], later))
+    entries.adopt(other)
+    assert [end_of(handle) for handle in (*handles[:3], later)] == [DONE] * 4
+    assert sorted(key for _, key in other.sent) == sorted(
+        f"{handle.key}-0" for handle in (*handles[:3], later)
+    )
+
+
+def test_where_no_cluster_is_left_all_end(client, entries):
+    client.answer = lambda *_: for_ever()
+    handles = submit(entries, 3)
+    entries.release()
+    entries.fail(ClusterError("no scheduler for 600 s"))
+    for handle in (*handles, *submit(entries)):
+        with pytest.raises(ClusterError, match="no scheduler for 600 s"):
+            end_of(handle)
 
 
 def test_workers_are_waited_for_but_not_for_ever(client, entries, monkeypatch):
@@ -236,13 +271,18 @@ def test_a_client_that_closes_ends_them_too(client, entries):
         end_of(handle)
 
 
-def test_after_the_end_there_is_nobody_to_ask(client):
-    entries = UrgentEntries(client, "farm-1")
+def test_after_the_end_there_is_nobody_to_ask(client, entries):
+    entries.close()
+    with pytest.raises(ClusterError, match="the cluster was closed"):
+        end_of(entries.submit(ENTRY, Limits()))
+
+
+def test_one_whose_loop_is_gone_waits_for_another_client(client, entries, other):
     loop = client.loop.asyncio_loop
     client.loop.asyncio_loop = asyncio.new_event_loop()
     gone = UrgentEntries(client, "farm-2")
     client.loop.asyncio_loop.close()
     client.loop.asyncio_loop = loop
-    with pytest.raises(ClusterError, match="the cluster was closed"):
-        end_of(gone.submit(ENTRY, Limits()))
-    assert end_of(entries.submit(ENTRY, Limits())) == DONE
+    handle = gone.submit(ENTRY, Limits())
+    gone.adopt(other)
+    assert end_of(handle) == DONE

@@ -1,0 +1,139 @@
+"""A scheduler that is gone is waited for, and all that it knew is sent to the next one."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from farm.cluster import OutcomeKind
+from farm.cluster.dask import DaskCluster
+from farm.errors import ClusterError
+from farm.record import Status
+from farm.settings import Limits, Settings
+from tests.cluster.contract import next_outcomes, plan_shards, statuses
+from tests.cluster.entries import end_of, make_entry, pictures
+from tests.lanes import wait_until
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+SETTINGS = Settings(lanes=1, lane_memory_bytes=256 << 20, pause_seconds=120)
+LOCAL = ["--host", "127.0.0.1", "--no-dashboard"]
+
+
+class HandStarted:
+    """A scheduler and a worker on one address, in processes of their own."""
+
+    def __init__(self, folder):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{self.port}"
+        self._folder = folder
+        self._processes = []
+
+    def start(self):
+        one = ["--nworkers", "1", "--nthreads", "1", "--local-directory", str(self._folder)]
+        self.scheduler = self._run("dask_scheduler", *LOCAL, "--port", str(self.port))
+        self._run("dask_worker", self.address, *LOCAL, *one)
+
+    def _run(self, tool, *words):
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.{tool}", *words],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._processes.append(process)
+        return process
+
+    def end(self):
+        for process in self._processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self._processes.clear()
+
+
+@pytest.fixture
+def hand_started(tmp_path):
+    made = HandStarted(tmp_path / "dask")
+    made.start()
+    yield made
+    made.end()
+
+
+def test_what_was_under_way_is_done_by_the_next_one(hand_started, tmp_path):
+    """Shards and urgent entries, those that began, those that waited, and those that come later."""
+    refs = plan_shards(tmp_path, [{"sleep": 0.4, "seed": n} for n in range(24)], shard_entries=4)
+    notices = []
+    cluster = DaskCluster(SETTINGS, scheduler=hand_started.address, notice=notices.append)
+    try:
+        for ref in refs[:5]:
+            cluster.submit(ref, 1, is_final=False)
+        handles = [
+            cluster.submit_entry(make_entry(tmp_path, f"e{n}", sleep=1.0), limits=Limits())
+            for n in range(12)
+        ]
+        outcomes = next_outcomes(cluster, 1)
+        hand_started.end()
+        wait_until(lambda: notices, seconds=20)
+        assert cluster.slots() == 0
+        cluster.submit(refs[5], 1, is_final=False)
+        later = cluster.submit_entry(make_entry(tmp_path, "later"), limits=Limits())
+        hand_started.start()
+        outcomes += next_outcomes(cluster, 5, seconds=120)
+        records = [end_of(handle, seconds=60) for handle in (*handles, later)]
+    finally:
+        cluster.close()
+    assert sorted(outcome.ref for outcome in outcomes) == refs
+    assert {outcome.kind for outcome in outcomes} == {OutcomeKind.COMMITTED}
+    assert statuses(tmp_path) == dict.fromkeys(range(1, 25), Status.OK)
+    assert {record.status for record in records} == {Status.OK}
+    assert pictures(tmp_path) == {*(f"e{n}" for n in range(12)), "later"}
+    assert "waiting for a scheduler, for up to 120 s" in notices[0]
+    assert notices[1:] == ["going on: there is a scheduler again"]
+
+
+def test_it_is_waited_for_no_longer_than_a_pause_may_last(hand_started, tmp_path):
+    settings = SETTINGS.model_copy(update={"pause_seconds": 1.0})
+    (ref,) = plan_shards(tmp_path, [{"fault": "hang"}])
+    cluster = DaskCluster(settings, scheduler=hand_started.address)
+    try:
+        cluster.submit(ref, 1, is_final=False)
+        handle = cluster.submit_entry(make_entry(tmp_path, fault="hang"), limits=Limits())
+        hand_started.end()
+        began = time.monotonic()
+        with pytest.raises(ClusterError, match=r"no scheduler for \d+ s"):
+            next_outcomes(cluster, 1)
+        assert time.monotonic() - began < 30
+        with pytest.raises(ClusterError, match="no scheduler"):
+            end_of(handle, seconds=1)
+        with pytest.raises(ClusterError, match="no scheduler"):
+            cluster.slots()
+    finally:
+        cluster.close()
+
+
+def test_a_drain_is_not_forgotten(hand_started, tmp_path):
+    """What was under way is not begun again; the next command does that."""
+    refs = plan_shards(tmp_path, [{"fault": "hang"}, {}], shard_entries=1)
+    cluster = DaskCluster(SETTINGS, scheduler=hand_started.address)
+    try:
+        for ref in refs:
+            cluster.submit(ref, 1, is_final=False)
+        wait_until(lambda: len(cluster.where()) == 2, seconds=30)
+        os.kill(hand_started.scheduler.pid, signal.SIGKILL)
+        cluster.drain()
+        hand_started.end()
+        hand_started.start()
+        outcomes = next_outcomes(cluster, 2, seconds=120)
+    finally:
+        cluster.close()
+    assert sorted(outcome.ref for outcome in outcomes) == refs
+    assert {outcome.kind for outcome in outcomes} <= {OutcomeKind.LOST, OutcomeKind.COMMITTED}
+    assert OutcomeKind.LOST in {outcome.kind for outcome in outcomes}
