@@ -138,8 +138,11 @@ class Runner:
         return _good(outcome)
 
     def _work(self, task: Task, inputs: tuple[Task, ...], event: threading.Event) -> Work:
-        folder = folder_of(self._config.data, task.id)
-        shutil.rmtree(folder, ignore_errors=True)  # of an earlier attempt
+        # A folder for each attempt: a worker of a service that was killed may still write into that
+        # of the one before.
+        own = folder_of(self._config.data, task.id)
+        shutil.rmtree(own, ignore_errors=True)
+        folder = own / str(task.attempts)
         folder.mkdir(parents=True)
         asked = task.payload.get("timeout") or self._config.task_seconds
         seconds = min(float(asked), self._config.task_seconds)
