@@ -1,15 +1,16 @@
 """One entry on the worker's side: its source opened, its pictures made in a lane and stored."""
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from farm import storage
 from farm.dialects.native import parse_row
-from farm.errors import FarmError, InternalError
+from farm.errors import FarmError, InternalError, LaneCrashError
 from farm.isolation import Lane, LanePool, Made, made_of, request_of
 from farm.plan import Naming, fingerprint, make_plans
 from farm.record import Artifact, Record, Status
@@ -55,12 +56,8 @@ class EntryWork:
                     **facts, status=Status.FAILED, error_code="invalid_entry", message=message
                 )
                 return failed, None
-            entry = parse_row(row.fields, number=row.number, job=self.job)
-            facts |= {
-                "id": entry.id or "",
-                "tag": entry.tag,
-                "fingerprint": fingerprint(entry, row=row.number),
-            }
+            entry, asked = self._asked(row)
+            facts |= asked
             made = self._make(entry, row.number, facts["source"], is_alone)
             return Record(**facts, status=Status.OK, **made), None
         except FarmError as error:
@@ -68,6 +65,28 @@ class EntryWork:
         except Exception as error:  # noqa: BLE001 - one entry's defect must not end the shard
             ours = InternalError(f"{type(error).__name__}: {error}")
             return _failed(facts, ours), ours
+
+    def given_up(self, row: Row, *, attempts: int) -> Record:
+        """The record of a row that killed the workers of so many attempts: quarantine."""
+        facts = _known(row) | {"started": time.time(), "worker": self.worker}
+        with contextlib.suppress(FarmError):
+            facts |= self._asked(row)[1]
+        name = facts["source"] or f"row {row.number}"
+        error = LaneCrashError(
+            f"{name}: the workers of {attempts} attempts died, the last one while this was the "
+            "only entry under way"
+        )
+        record = _failed(facts, error)
+        return replace(record, status=Status.QUARANTINED, retryable=False, attempts=attempts)
+
+    def _asked(self, row: Row) -> tuple[Entry, dict[str, Any]]:
+        """The entry of a row that can be read, and what a record tells of it."""
+        entry = parse_row(row.fields or {}, number=row.number, job=self.job)
+        return entry, {
+            "id": entry.id or "",
+            "tag": entry.tag,
+            "fingerprint": fingerprint(entry, row=row.number),
+        }
 
     def _make(self, entry: Entry, row: int, name: str, is_alone: bool) -> dict[str, Any]:
         """What a record tells of an entry that was made."""

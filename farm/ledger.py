@@ -5,6 +5,7 @@
     LEDGER/pass-0001/plan.json                          the plan is complete: parts, rows
     LEDGER/pass-0001/results/000000-0003.parquet        shard 3 of part 0 is committed
     LEDGER/pass-0001/done.json                          all of them are; how many were deferred
+    LEDGER/pass-0001/marks/000000-0003/...              entries begun, see `trail`; rarely
 
 List and put suffice: nothing is renamed, appended or rewritten, so that any store will do and a
 process that dies at any moment leaves either a whole object or none. A shard is done when its
@@ -13,7 +14,7 @@ results object exists; its name alone says so, and no entry is read to find out.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -99,13 +100,18 @@ class Pass:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ShardRef:
-    """A shard by reference: a few words, whatever its entries weigh."""
+    """A shard by reference: a few words, whatever its entries weigh.
+
+    `losses` is how many attempts at it were lost, for all that the run knows, and tells it from
+    no other.
+    """
 
     ledger: str
     number: int
     part: int
     shards_in_part: int
     index: int
+    losses: int = field(default=0, compare=False)
 
     @property
     def name(self) -> str:
@@ -269,6 +275,16 @@ class Ledger:
 
     def _read_table(self, uri: str, columns: Sequence[str] | None) -> "pa.Table":
         return ledger_form.read_table(self._store.get(uri), columns, uri)
+
+    def put_mark(self, ref: ShardRef, name: str) -> None:
+        """Stores a mark of an attempt at a shard; it says all by its name."""
+        self._store.put_new(self._at(ref.number, f"marks/{ref.name}/{name}"), b"")
+
+    def marks(self, number: int, shard: str = "") -> list[str]:
+        """The marks of a shard, by its name; of all shards of a pass each behind that name."""
+        key = f"marks/{shard}/" if shard else "marks/"
+        listed = self._store.list_files(self._at(number, key))
+        return [each.uri.rpartition(key)[2] for each in listed]
 
     def put_summary(self, summary: dict[str, Any]) -> str:
         """Stores the newest summary, for people and dashboards; returns where."""

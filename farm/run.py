@@ -19,6 +19,7 @@ from farm.passes import Passes
 from farm.planner import Planner
 from farm.record import Status
 from farm.spec import Job
+from farm.trail import count_strikes
 
 # One is worked on, the next one lies ready.
 _SHARDS_A_SLOT = 2
@@ -164,6 +165,7 @@ class _PassWalk:
         self._todo: collections.deque[ShardRef] = collections.deque()
         self._in_flight: set[ShardRef] = set()
         self._attempts: collections.Counter[ShardRef] = collections.Counter()
+        self._losses: collections.Counter[ShardRef] = collections.Counter()
         self._breaker = Breaker(planner.job.settings.pause_seconds)
         self._progress = Progress(None, 0, 0, 0, 0.0, None, 0, planner.number)
         self._recent: collections.deque[tuple[float, int]] = collections.deque()
@@ -227,7 +229,8 @@ class _PassWalk:
     def _submit(self, ref: ShardRef, *, is_final: bool) -> None:
         self._attempts[ref] += 1
         self._in_flight.add(ref)
-        self._cluster.submit(ref, self._attempts[ref], is_final=is_final)
+        known = replace(ref, losses=self._losses[ref])
+        self._cluster.submit(known, self._attempts[ref], is_final=is_final)
 
     def _settle(self, outcome: Outcome) -> None:
         self._in_flight.discard(outcome.ref)
@@ -258,15 +261,21 @@ class _PassWalk:
         if self._planner.ledger.is_committed(outcome.ref):
             self._go_on()
             return
-        if self._attempts[outcome.ref] >= _MOST_ATTEMPTS:
+        self._losses[outcome.ref] += outcome.kind is OutcomeKind.LOST
+        attempts = self._attempts[outcome.ref]
+        if attempts >= _MOST_ATTEMPTS and attempts >= _MOST_ATTEMPTS + self._found_out():
             raise RunError(
-                f"shard {outcome.ref.name} failed {_MOST_ATTEMPTS} times, lastly: {outcome.reason}"
+                f"shard {outcome.ref.name} failed {attempts} times, lastly: {outcome.reason}"
             )
         self._observer.noticed(f"shard {outcome.ref.name} is tried again: {outcome.reason}")
         if self._breaker.paused_since is None:
             self._todo.appendleft(outcome.ref)
         else:
             self._breaker.aside.insert(0, outcome.ref)
+
+    def _found_out(self) -> int:
+        """How many attempts have told which entry kills workers; beside it all are patient."""
+        return count_strikes(self._planner.ledger, self._planner.number)
 
     def _count(self, outcome: Outcome) -> None:
         summary = outcome.summary

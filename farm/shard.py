@@ -11,9 +11,11 @@ from dataclasses import replace
 from farm.entry import MESSAGE_CHARACTERS, EntryWork, deferred
 from farm.errors import FarmError, LaneError
 from farm.isolation import Lane, LanePool
+from farm.pace import Pace
 from farm.record import Record, Status
 from farm.row import Row
 from farm.spec import Job
+from farm.trail import Trail
 
 # So many entries are opened or stored beside those that are in lanes. One keeps a lane from waiting
 # for its next entry; where stores are far away, a request takes many times as long as a lane does.
@@ -29,8 +31,9 @@ class ShardWalk:
     """One walk over rows by a few threads.
 
     `drain_started` tells when the run's drain began, None while it goes on. With `is_final`, causes
-    from outside fail entries instead of giving the shard up. After `run`, `has_begun` tells whether
-    any row was taken, and `blocked_by` is the cause for which the shard was given up.
+    from outside fail entries instead of giving the shard up. With a `trail`, entries are begun one
+    by one, each marked, without those that the trail suspects. After `run`, `has_begun` tells
+    whether any row was taken, and `blocked_by` is the cause for which the shard was given up.
     """
 
     def __init__(
@@ -42,9 +45,14 @@ class ShardWalk:
         worker: str,
         drain_started: Callable[[], float | None],
         is_final: bool,
+        trail: Trail | None = None,
     ) -> None:
         self._work = EntryWork(pool, job, worker, self._watched)
+        self._trail = trail
         self._threads = pool.lanes + (_BESIDE_FAR if _is_far(job, rows) else _BESIDE_NEAR)
+        if trail is not None:
+            self._threads = 1
+        self.pace = Pace(job, rows)
         self._drain_started = drain_started
         self._settings = job.settings
         self._rows = rows
@@ -103,13 +111,25 @@ class ShardWalk:
     def _take_rows(self) -> None:
         while (taken := self._take()) is not None:
             index, row = taken
-            record, error = self._work.attempt(row, is_alone=False)
+            self.pace.step()
+            record, error = self._attempt(row)
             with self._lock:
                 if isinstance(error, LaneError):
                     self._alone.append((index, row, error))
                 else:
                     self._records[index] = record
                     self._notice(error)
+            self.pace.step()
+
+    def _attempt(self, row: Row) -> tuple[Record, FarmError | None]:
+        if self._trail is not None and row.number in self._trail.suspects:
+            return self._work.given_up(row, attempts=self._trail.losses), None
+        self._mark(row)
+        return self._work.attempt(row, is_alone=False)
+
+    def _mark(self, row: Row) -> None:
+        if self._trail is not None:
+            self._trail.begin(row.number)
 
     def _take(self) -> tuple[int, Row] | None:
         with self._lock:
@@ -139,7 +159,9 @@ class ShardWalk:
         for number, (index, row, first) in enumerate(self._alone):
             if (number and self._must_stop()) or self._drain_started() or self.blocked_by:
                 return
+            self._mark(row)
             self._records[index] = retry_alone(self._work, row, first, is_dropped=self._is_draining)
+            self.pace.step()
 
     @contextmanager
     def _watched(self, lane: Lane) -> Iterator[None]:

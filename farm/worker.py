@@ -20,10 +20,12 @@ from farm.errors import FarmError, StoreError
 from farm.isolation import LanePool
 from farm.ledger import Ledger, ShardRef
 from farm.machine import usable_cores
+from farm.pace import Pace
 from farm.record import Record
 from farm.settings import Limits, Settings
 from farm.shard import ShardWalk
 from farm.spec import Entry, Job
+from farm.trail import LOSSES_BEFORE_MARKS, Trail
 from farm.urgent import UrgentEntry
 
 # So many urgent entries are opened or stored beside those that are in lanes.
@@ -89,9 +91,13 @@ class Worker:
         self._entries: dict[str, UrgentEntry] = {}
         self._cancelled: collections.deque[str] = collections.deque(maxlen=_CANCELLED_KEPT)
         self._shards_under_way = 0
+        # Of the shards under way, by the thread that has each.
+        self._paces: dict[int, Pace] = {}
         self._counting = threading.Lock()
         # Held by the shard whose entries begin: the older one goes first.
         self._taking = threading.Lock()
+        self._walks = 0
+        self._walk_ended = threading.Condition()
 
     def drain(self, run: str) -> None:
         """Lets no new entry of a run start; its shards commit what they have."""
@@ -110,6 +116,13 @@ class Worker:
     def is_busy(self) -> bool:
         """Whether a shard or an urgent entry is under way."""
         return self._shards_under_way > 0 or bool(self._entries)
+
+    @property
+    def overdue_seconds(self) -> float:
+        """For how long the worst of the shards under way has not moved, past all time limits."""
+        with self._counting:
+            paces = list(self._paces.values())
+        return max((pace.overdue_seconds for pace in paces), default=0.0)
 
     def run_entry(self, entry: Entry, limits: Limits, key: str) -> Record:
         """Makes one urgent entry, which `cancel_entry` knows by its key; never raises for it.
@@ -167,6 +180,7 @@ class Worker:
         finally:
             with self._counting:
                 self._shards_under_way -= 1
+                self._paces.pop(threading.get_ident(), None)
 
     def _attempt(
         self, ref: ShardRef, run: str, is_final: bool, last_taken: Callable[[], object]
@@ -175,6 +189,7 @@ class Worker:
         ledger = _ledger(ref.ledger)
         if ledger.is_committed(ref):
             return Summary(ref.name, committed=False, was_done=True, worker=self.name)
+        trail = Trail(ledger, ref, run) if ref.losses >= LOSSES_BEFORE_MARKS else None
         walk = ShardWalk(
             self.pool,
             _job(ref.ledger, ref.number),
@@ -182,8 +197,11 @@ class Worker:
             worker=self.name,
             drain_started=lambda: self._drains.get(run),
             is_final=is_final,
+            trail=trail,
         )
-        records = self._walked(walk, last_taken)
+        with self._counting:
+            self._paces[threading.get_ident()] = walk.pace
+        records = self._walked(walk, last_taken, trail)
         if not walk.has_begun and run in self._drains:
             # Left as it is: committing that nothing was tried would only make work for later.
             return Summary(ref.name, committed=False, blocked_by="drain", worker=self.name)
@@ -195,15 +213,41 @@ class Worker:
         committed = ledger.commit(ref, records)
         return replace(summary, committed=committed, was_done=not committed)
 
-    def _walked(self, walk: ShardWalk, last_taken: Callable[[], object]) -> list[Record]:
+    def _walked(
+        self, walk: ShardWalk, last_taken: Callable[[], object], trail: Trail | None
+    ) -> list[Record]:
         with contextlib.ExitStack() as turn:
             turn.enter_context(self._taking)
+            if trail is not None:
+                return self._walked_alone(walk, trail)
 
             def pass_on() -> None:
                 turn.close()
                 last_taken()
 
-            return walk.run(last_taken=pass_on)
+            with self._walking():
+                return walk.run(last_taken=pass_on)
+
+    def _walked_alone(self, walk: ShardWalk, trail: Trail) -> list[Record]:
+        """Walks while no other shard does: what kills the worker is then in this one."""
+        with self._walk_ended:
+            self._walk_ended.wait_for(lambda: self._walks == 0)
+        with self._walking():
+            try:
+                return walk.run()
+            finally:
+                trail.end()
+
+    @contextlib.contextmanager
+    def _walking(self) -> Iterator[None]:
+        with self._walk_ended:
+            self._walks += 1
+        try:
+            yield
+        finally:
+            with self._walk_ended:
+                self._walks -= 1
+                self._walk_ended.notify_all()
 
 
 @lru_cache(maxsize=8)

@@ -23,6 +23,7 @@ from farm.record import Status
 from farm.run import RunState, Stop, run_job
 from farm.source_list import SourceList
 from farm.spec import Job
+from farm.trail import Trail
 from farm.worker import Summary
 from tests.recipes import (
     make_job,
@@ -302,6 +303,33 @@ class TestLostAttempts:
         again, _, _ = run(folder)
         assert again.state is RunState.DONE
         assert sorted(newest(folder)) == list(range(1, ROWS + 1))
+
+    def test_the_workers_are_told_how_often(self, folder):
+        name = "000000-0001"
+        _, cluster, _ = run(
+            folder, lambda _: LOST if _.ref.name == name and _.number < 4 else COMMITTED
+        )
+        sent = [attempt.ref.losses for attempt in cluster.submitted if attempt.ref.name == name]
+        assert sent == [0, 1, 2, 3]
+        assert sum(attempt.ref.losses for attempt in cluster.submitted) == 6
+
+    def test_a_failure_is_no_loss(self, folder):
+        _, cluster, _ = run(folder, lambda _: FAILED if _.number < 4 else COMMITTED)
+        assert {attempt.ref.losses for attempt in cluster.submitted} == {0}
+
+    def test_each_that_tells_which_entry_it_was_is_one_more_that_may_be_lost(self, folder):
+        name = "000000-0001"
+
+        def script(attempt):
+            if attempt.ref.name != name or attempt.number > 7:
+                return COMMITTED
+            if attempt.number > 2:
+                Trail(make_ledger(folder), attempt.ref, "run").begin(attempt.number)
+            return LOST
+
+        report, cluster, _ = run(folder, script)
+        assert report.state is RunState.DONE
+        assert max(attempt.number for attempt in cluster.submitted) == 8
 
     def test_one_that_had_committed_is_not_repeated(self, folder):
         report, cluster, _ = run(folder, lambda attempt: (COMMITTED, LOST))
