@@ -62,7 +62,7 @@ class PassReason(StrEnum):
     """Why a pass was made.
 
     `retry` takes up all that failed, because somebody asked for it; `retryable` what may succeed by
-    now, of itself.
+    now, of itself; `repair` what was done and whose files are damaged.
     """
 
     NEW = "new"
@@ -71,11 +71,12 @@ class PassReason(StrEnum):
     RETRY = "retry"
     DEFERRED = "deferred"
     RETRYABLE = "retryable"
+    REPAIR = "repair"
 
     @property
     def is_derived(self) -> bool:
         """Whether its rows are those of earlier passes, by their numbers."""
-        return self in (PassReason.RETRY, PassReason.DEFERRED, PassReason.RETRYABLE)
+        return self not in (PassReason.NEW, PassReason.CHANGED, PassReason.FORCED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class Planner:
             PassReason.RETRY: "the entries that failed, without those in quarantine",
             PassReason.DEFERRED: "the entries that were left for later",
             PassReason.RETRYABLE: "the entries that failed and may succeed by now",
+            PassReason.REPAIR: "the entries whose files are damaged",
         }
         pause = f", after {self.pause_seconds:g} s" if self.pause_seconds else ""
         return f"pass {self.number}: {what[self._pass.reason]}{pause}"
@@ -136,6 +137,8 @@ class Planner:
             case PassReason.DEFERRED:
                 redo = rows_to_redo(self.ledger, self.number, (Status.DEFERRED,))
                 return self._behind(redo, begun)
+            case PassReason.REPAIR:
+                return iter(())  # its plan was stored with it
             case PassReason.NEW | PassReason.FORCED:
                 return self._behind(self._manifest_rows(), begun)
             case PassReason.CHANGED:

@@ -18,6 +18,7 @@ from farm.cli.schema import show_schema
 from farm.cli.screen import say
 from farm.cli.serve import keys, serve
 from farm.cli.thumbnail import make_thumbnails
+from farm.cli.verify import VERIFY_CODES_HELP, verify_files
 
 # Help in plain text and errors in one line: rich's own would double the start-up time.
 app = typer.Typer(
@@ -51,6 +52,7 @@ app.command("run", epilog=EXIT_CODES_HELP)(run_archive)
 app.command("thumbnail")(make_thumbnails)
 app.command("plan")(show_plan)
 app.command("ledger")(show_ledger)
+app.command("verify", epilog=VERIFY_CODES_HELP)(verify_files)
 app.command("manifest")(list_sources)
 app.command("schema")(show_schema)
 app.command("serve")(serve)

@@ -38,7 +38,7 @@ def show_ledger(
     from farm.cli.export import export_manifest, export_records
     from farm.cli.selection import Selection
 
-    ledger = _open(job_or_ledger)
+    ledger = open_ledger(job_or_ledger)
     selection = Selection.of(status, code)
     if export is not None:
         count = export_records(ledger, selection, export)
@@ -56,7 +56,8 @@ def show_ledger(
         _show_slowest(ledger, selection, slowest)
 
 
-def _open(job_or_ledger: str) -> "Ledger":
+def open_ledger(job_or_ledger: str) -> "Ledger":
+    """The ledger of a job file, or at a URI; raises InvalidJobError where there is none."""
     from farm import storage
     from farm.cli.job import JobOptions, absolute, ledger_uri, read_job
     from farm.errors import InvalidJobError

@@ -16,12 +16,16 @@ _MAGIC = re.compile(r"[*?[]")
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One stored file: bytes, seconds since 1970 and the store's hash, the last two where known."""
+    """One stored file: bytes, seconds since 1970 and the store's hash, the last two where known.
+
+    `sha256` is what `put` was told of the content; listings do not tell it.
+    """
 
     uri: str
     size: int
     mtime: float | None = None
     etag: str | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

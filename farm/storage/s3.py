@@ -84,10 +84,12 @@ class S3Store(RemoteStore):
         _call("delete_object", place)
 
     def stat(self, place: Location) -> Listed:
-        """Size, time and hash of the object."""
+        """Size, time and hash of the object, and the metadata `sha256`."""
         found = _call("head_object", place)
         time = found["LastModified"].timestamp()
-        return Listed(place.uri, found["ContentLength"], time, _etag(found))
+        # Some servers write names with capitals.
+        told = {name.lower(): value for name, value in found.get("Metadata", {}).items()}
+        return Listed(place.uri, found["ContentLength"], time, _etag(found), told.get("sha256"))
 
     def list_scope(self, scope: Scope, after: str | None) -> Iterator[Listed]:
         """What a scope covers, a page of at most 1,000 keys at a time."""
