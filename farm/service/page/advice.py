@@ -58,7 +58,8 @@ _ADVICE = {
     "farm_error": _NOTHING,
     "vault_failed": "Send the request once more: its credentials can no longer be read.",
     "interrupted": "The service ended again and again under this task: tell the operator.",
-    "input_task_failed": "A task before this one failed: see there.",
+    "input_task_failed": "",
+    "no_input_files": "The tasks before this one gave no file: see there.",
     "cancelled": "",
 }
 

@@ -106,6 +106,7 @@ def _view(
     most_files: int | None,
 ) -> JobView:
     files = [_file(file) for task in tasks for file in _shown_files(task)]
+    files.sort(key=lambda file: file.kind == "text")
     shown = files if most_files is None else files[:most_files]
     return JobView(
         id=what.id,
