@@ -79,6 +79,9 @@ class Settings(BaseModel):
     shard_bytes: int = Field(2 * _GIB, ge=1, description="most source bytes of one shard")
     shard_seconds: float = Field(300.0, gt=0, description="time budget of one shard attempt")
     drain_seconds: float = Field(30.0, ge=0, description="time for running entries after a drain")
+    stuck_seconds: float = Field(
+        300.0, gt=0, description="time past all time limits after which a worker is started anew"
+    )
     pause_seconds: float = Field(600.0, ge=0, description="longest pause before the run gives up")
 
     @field_validator("gpus", mode="before")

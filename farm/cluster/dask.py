@@ -11,7 +11,6 @@ A scheduler that is gone takes all of its tasks along. A thread of this module's
 after the connection, waits for a scheduler at the same address, and sends again what was under way.
 """
 
-import asyncio
 import contextlib
 import functools
 import itertools
@@ -20,13 +19,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from farm.cluster import plugin
+from farm.cluster.attempt import Attempt, end_of
 from farm.cluster.connection import Connection
-from farm.cluster.port import EntryHandle, Outcome, OutcomeKind, outcome_of
+from farm.cluster.port import EntryHandle, Outcome, OutcomeKind
 from farm.cluster.urgent import UrgentEntries
+from farm.cluster.watchdog import Watchdog
 from farm.errors import ClusterError, FarmError
 from farm.ledger import ShardRef
 from farm.settings import Limits, Settings
@@ -38,16 +38,6 @@ _CONNECT_SECONDS = 5.0
 _JOIN_SECONDS = 30.0
 # What connecting, and setting workers up, may end in.
 _CAUSES = (OSError, TimeoutError, ValueError, RuntimeError, FarmError)
-
-
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """One attempt at a shard; `future` where it was sent."""
-
-    key: str
-    ref: ShardRef
-    is_final: bool
-    future: Any = None
 
 
 class DaskCluster:
@@ -68,13 +58,15 @@ class DaskCluster:
         self._run = f"farm-{uuid.uuid4().hex[:12]}"
         self._open = functools.partial(Connection, settings, scheduler=scheduler, workers=workers)
         self._pause_seconds = settings.pause_seconds
+        self._stuck_seconds = settings.stuck_seconds
         self._notice = notice
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._lock = threading.RLock()
-        self._attempts: dict[str, _Attempt] = {}
-        self._unsent: list[_Attempt] = []
+        self._attempts: dict[str, Attempt] = {}
+        self._unsent: list[Attempt] = []
         self._ready: list[str] = []
         self._seen_ready = time.monotonic()
+        self._held: dict[str, Any] = {}
         self._unplaced: set[str] = set()
         self._serial = itertools.count(1)
         self._is_drained = False
@@ -91,6 +83,7 @@ class DaskCluster:
                 f"{where} cannot be used: {type(error).__name__}: {error}"
             ) from error
         self._connection: Connection | None = connection
+        self._watchdog = Watchdog(connection.client, self._stuck_seconds)
         self._urgent = UrgentEntries(connection.client, self._run)
         self.dashboard: str | None = connection.client.dashboard_link or None
         self._keeper = threading.Thread(target=self._keep, name="farm-keeper", daemon=True)
@@ -126,6 +119,7 @@ class DaskCluster:
                     self._connect_again()
                 else:
                     self._look(self._connection)
+                    self._free_stuck()
             except ClusterError as error:
                 self._failure = error
                 self._urgent.fail(error)
@@ -134,7 +128,7 @@ class DaskCluster:
             self._is_alarmed.clear()
 
     def _look(self, connection: Connection) -> None:
-        """Asks the scheduler which workers have lanes, and sends again what none of them took.
+        """Asks the scheduler which workers have lanes and work; sends again what none of them took.
 
         A task that waits while no worker has a slot is forgotten when one is granted later: the
         scheduler tries such tasks only when a worker joins, and a slot is granted after that.
@@ -151,6 +145,7 @@ class DaskCluster:
             if facts["resources"].get(plugin.SHARD_SLOT)
         ]
         self._ready = ready
+        self._held = processing
         now = time.monotonic()
         if ready:
             self._seen_ready = now
@@ -163,6 +158,30 @@ class DaskCluster:
             for key in unplaced & self._unplaced:
                 self._send_again(key)
         self._unplaced = unplaced - self._unplaced
+
+    def _free_stuck(self) -> None:
+        """Gives up what workers that got stuck have, and has them started anew."""
+        with self._lock:
+            own = {
+                address: keys
+                for address, held in self._held.items()
+                if (keys := [str(key) for key in held if key in self._attempts])
+            }
+        try:
+            stuck = self._watchdog.stuck(own)
+        except (OSError, TimeoutError):
+            return  # the next look tells whether the connection was lost
+        for address, cause in stuck.items():
+            self._notice(f"the worker at {address} is started anew: {cause}")
+            with self._lock:
+                given_up = [
+                    self._attempts.pop(key) for key in own[address] if key in self._attempts
+                ]
+            for attempt in given_up:
+                attempt.future.cancel()
+            self._watchdog.restart(address)
+            for attempt in given_up:
+                self._outcomes.put(Outcome(attempt.ref, OutcomeKind.LOST, reason=cause))
 
     def _drop(self, connection: Connection, cause: str) -> None:
         """Lets go of a connection that was lost."""
@@ -193,6 +212,7 @@ class DaskCluster:
             self._connection = connection
             unsent, self._unsent = self._unsent, []
         self._seen_ready = time.monotonic()
+        self._watchdog = Watchdog(connection.client, self._stuck_seconds)
         self._urgent.adopt(connection.client)
         self._notice("going on: there is a scheduler again")
         for attempt in unsent:
@@ -211,12 +231,12 @@ class DaskCluster:
         slot = {plugin.SHARD_SLOT: 1}
         with self._lock:
             if self._connection is None:
-                self._unsent.append(_Attempt(key, ref, is_final))
+                self._unsent.append(Attempt(key, ref, is_final))
                 return
             future = self._connection.client.submit(
                 plugin.run_shard, ref, self._run, is_final, key=key, pure=False, resources=slot
             )
-            self._attempts[key] = _Attempt(key, ref, is_final, future)
+            self._attempts[key] = Attempt(key, ref, is_final, future)
         future.add_done_callback(lambda done: self._settle(ref, key, done))
 
     def _send_again(self, key: str) -> None:
@@ -236,7 +256,7 @@ class DaskCluster:
                 self._is_alarmed.set()
                 return
             del self._attempts[key]
-        self._outcomes.put(_end(ref, future))
+        self._outcomes.put(end_of(ref, future))
 
     def next_outcome(self, timeout_seconds: float) -> Outcome | None:
         """The next attempt that ended; raises ClusterError where the scheduler is gone for good."""
@@ -274,20 +294,3 @@ class DaskCluster:
         self._urgent.close()
         if self._connection is not None:
             self._connection.close()
-
-
-def _end(ref: ShardRef, future: Any) -> Outcome:
-    """What became of a task that ended."""
-    try:
-        if future.status == "finished":
-            return outcome_of(ref, future.result(timeout=30))
-        if future.status == "error":
-            error = future.exception(timeout=30)
-            is_lost = type(error).__name__ == "KilledWorker"
-            kind = OutcomeKind.LOST if is_lost else OutcomeKind.FAILED
-            return Outcome(ref, kind, reason=f"{type(error).__name__}: {error}"[:500])
-        return Outcome(ref, OutcomeKind.LOST, reason=f"the task was {future.status}")
-    except (OSError, TimeoutError, asyncio.CancelledError) as error:
-        return Outcome(ref, OutcomeKind.LOST, reason=f"{type(error).__name__}: {error}")
-    finally:
-        future.release()

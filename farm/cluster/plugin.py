@@ -101,6 +101,11 @@ async def drain(run: str) -> None:
         _worker.drain(run)
 
 
+async def overdue_seconds() -> float:
+    """For how long a shard of this worker has not moved, past all time limits."""
+    return 0.0 if _worker is None else _worker.overdue_seconds
+
+
 async def run_entry(entry: Entry, limits: Limits, key: str) -> Record | str:
     """The record of an urgent entry, or why there is none: then it is to be sent again.
 

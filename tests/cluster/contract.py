@@ -8,11 +8,18 @@ from farm.ledger import ShardRef
 from farm.options import RunOptions
 from farm.passes import Passes
 from farm.record import Status
-from tests.recipes import make_job, make_ledger, records_by_row, write_manifest, write_source
+from tests.recipes import (
+    OUTPUT,
+    make_job,
+    make_ledger,
+    records_by_row,
+    write_manifest,
+    write_source,
+)
 
 
 def plan_shards(
-    folder, recipes, *, shard_entries=2, destination=None, drain_seconds=30.0
+    folder, recipes, *, shard_entries=2, destination=None, drain_seconds=30.0, timeout=300.0
 ) -> list[ShardRef]:
     """The shards of a planned job over these recipes."""
     for number, values in enumerate(recipes, 1):
@@ -22,6 +29,7 @@ def plan_shards(
     ledger = make_ledger(folder)
     job = make_job(
         folder,
+        outputs=[OUTPUT | {"timeout": timeout}],
         destination=destination or str(folder / "out"),
         settings={"shard_entries": shard_entries, "drain_seconds": drain_seconds},
     )

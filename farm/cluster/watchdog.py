@@ -1,0 +1,89 @@
+"""The watchdog: which workers do not get on with their shards, and what is done about it.
+
+Entries have time limits and a worker that dies is noticed by Dask. What is left is a worker that
+lives, or seems to, and does nothing: its process stands still, or a shard waits for a store, a disk
+or a lane that never answers.
+"""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import Collection
+from typing import Any
+
+from farm.cluster.plugin import overdue_seconds
+
+_LOOK_SECONDS = 10.0
+_ANSWER_SECONDS = 5.0
+_RESTART_SECONDS = 30
+_ASKED_AT_ONCE = 100
+
+
+class Watchdog:
+    """Asks workers of one client how they get on; called from one thread.
+
+    A worker is stuck that has not answered for `patience_seconds`, or has a shard that has not
+    moved for as long past all time limits of its entries.
+    """
+
+    def __init__(self, client: Any, patience_seconds: float) -> None:
+        self._client = client
+        self._patience_seconds = patience_seconds
+        self._looked = time.monotonic()
+        self._heard: dict[str, float] = {}
+
+    def stuck(self, addresses: Collection[str]) -> dict[str, str]:
+        """The cause for each worker that is stuck; looks now and then and says nothing between.
+
+        Raises OSError or TimeoutError where the scheduler does not answer.
+        """
+        now = time.monotonic()
+        if now - self._looked < min(_LOOK_SECONDS, self._patience_seconds):
+            return {}
+        self._looked = now
+        # One that has just been given a shard counts as heard.
+        self._heard = {each: self._heard.get(each, now) for each in addresses}
+        answers = self._client.sync(self._ask_all, list(addresses))
+        found = {each: self._cause(each, overdue) for each, overdue in answers.items()}
+        return {each: cause for each, cause in found.items() if cause}
+
+    def _cause(self, address: str, overdue: float | None) -> str:
+        now = time.monotonic()
+        if overdue is not None:
+            self._heard[address] = now
+            late = overdue > self._patience_seconds
+            return f"no entry moved for {overdue:.0f} s past its time limit" if late else ""
+        silent = now - self._heard[address]
+        return f"no answer for {silent:.0f} s" if silent > self._patience_seconds else ""
+
+    async def _ask_all(self, addresses: list[str]) -> dict[str, float | None]:
+        answers: dict[str, float | None] = {}
+        for begin in range(0, len(addresses), _ASKED_AT_ONCE):
+            some = addresses[begin : begin + _ASKED_AT_ONCE]
+            heard = await asyncio.gather(*(self._ask(each) for each in some))
+            answers |= zip(some, heard, strict=True)
+        return answers
+
+    async def _ask(self, address: str) -> float | None:
+        asked = self._client.run(overdue_seconds, workers=[address], on_error="return")
+        try:
+            answers = await asyncio.wait_for(asked, _ANSWER_SECONDS)
+        except TimeoutError:
+            return None
+        answer = answers.get(address)
+        return answer if isinstance(answer, float) else None
+
+    def restart(self, address: str) -> None:
+        """Has a worker's nanny start it anew; the scheduler forgets one that has none."""
+        with contextlib.suppress(OSError, TimeoutError):
+            self._client.sync(self._restart, address)
+
+    async def _restart(self, address: str) -> None:
+        await self._client.scheduler.restart_workers(
+            workers=[address],
+            timeout=_RESTART_SECONDS,
+            wait_for_workers=False,
+            on_error="return",
+            stimulus_id=f"farm-watchdog-{uuid.uuid4().hex}",
+        )
