@@ -17,16 +17,17 @@ from farm.ledger import Ledger, ShardRef
 from farm.options import RunOptions
 from farm.passes import Passes
 from farm.planner import Planner
-from farm.record import Status
+from farm.progress import Progress, Tally
 from farm.spec import Job
 from farm.trail import count_strikes
+
+__all__ = ["Observer", "Progress", "RunReport", "RunState", "Stop", "run_job"]
 
 # One is worked on, the next one lies ready.
 _SHARDS_A_SLOT = 2
 _EXTRA_SHARDS = 2
 _MOST_ATTEMPTS = 5
 _POLL_SECONDS = 0.5
-_RATE_WINDOW_SECONDS = 60.0
 _DRAIN_MARGIN_SECONDS = 30.0
 
 
@@ -36,20 +37,6 @@ class RunState(StrEnum):
     DONE = "done"
     PAUSED = "paused"
     FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is; `rows` is None while the manifest is still being planned."""
-
-    rows: int | None
-    entries: int
-    failures: int
-    pictures: int
-    entries_per_second: float
-    seconds_left: float | None
-    shards_in_flight: int
-    pass_number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +154,7 @@ class _PassWalk:
         self._attempts: collections.Counter[ShardRef] = collections.Counter()
         self._losses: collections.Counter[ShardRef] = collections.Counter()
         self._breaker = Breaker(planner.job.settings.pause_seconds)
-        self._progress = Progress(None, 0, 0, 0, 0.0, None, 0, planner.number)
-        self._recent: collections.deque[tuple[float, int]] = collections.deque()
+        self._tally = Tally(planner.number)
         self._draining_since: float | None = None
 
     def run(self) -> tuple[RunState, str]:
@@ -182,7 +168,8 @@ class _PassWalk:
                 outcome = self._cluster.next_outcome(_POLL_SECONDS)
                 if outcome is not None:
                     self._settle(outcome)
-                self._tell(planned.rows())
+                in_flight = len(self._in_flight)
+                self._observer.progressed(self._tally.now(planned.rows(), in_flight=in_flight))
                 if self._stop.is_requested() or self._too_many_failures():
                     self._drain()
 
@@ -236,7 +223,7 @@ class _PassWalk:
         self._in_flight.discard(outcome.ref)
         match outcome.kind:
             case OutcomeKind.COMMITTED:
-                self._count(outcome)
+                self._tally.count(outcome.summary)
                 self._go_on()
             case OutcomeKind.BLOCKED:
                 # Waiting for better times is no attempt at the shard.
@@ -277,34 +264,6 @@ class _PassWalk:
         """How many attempts have told which entry kills workers; beside it all are patient."""
         return count_strikes(self._planner.ledger, self._planner.number)
 
-    def _count(self, outcome: Outcome) -> None:
-        summary = outcome.summary
-        if summary is None or summary.was_done:
-            return
-        bad = summary.counts.get(Status.FAILED, 0) + summary.counts.get(Status.QUARANTINED, 0)
-        self._recent.append((time.monotonic(), summary.entries))
-        self._progress = replace(
-            self._progress,
-            entries=self._progress.entries + summary.entries,
-            failures=self._progress.failures + bad,
-            pictures=self._progress.pictures + summary.pictures,
-        )
-
     def _too_many_failures(self) -> bool:
-        return not self._options.allows(self._progress.failures, self._progress.entries)
-
-    def _tell(self, rows: int | None) -> None:
-        now = time.monotonic()
-        while self._recent and now - self._recent[0][0] > _RATE_WINDOW_SECONDS:
-            self._recent.popleft()
-        done = sum(entries for _, entries in self._recent)
-        rate = done / max(now - self._recent[0][0], _POLL_SECONDS) if self._recent else 0.0
-        left = None if rows is None or not rate else max(0, rows - self._progress.entries) / rate
-        self._progress = replace(
-            self._progress,
-            rows=rows,
-            entries_per_second=rate,
-            seconds_left=left,
-            shards_in_flight=len(self._in_flight),
-        )
-        self._observer.progressed(self._progress)
+        so_far = self._tally.progress
+        return not self._options.allows(so_far.failures, so_far.entries)
