@@ -109,7 +109,7 @@ def _check(number: int, record: dict[str, Any], with_hash: bool) -> Checked:
 def _fault(artifact: dict[str, Any], with_hash: bool) -> Fault | None:
     uri, size_bytes, sha256 = artifact["uri"], artifact["size_bytes"], artifact["sha256"]
     try:
-        found_bytes, found_sha256 = _read(uri) if with_hash else _look(uri)
+        found_bytes, found_sha256 = read_hash(uri) if with_hash else _look(uri)
     except SourceNotFoundError as error:
         return Fault(FaultKind.MISSING, uri, str(error))
     except SourceError as error:
@@ -127,7 +127,8 @@ def _look(uri: str) -> tuple[int, str | None]:
     return found.size, found.sha256
 
 
-def _read(uri: str) -> tuple[int, str]:
+def read_hash(uri: str) -> tuple[int, str]:
+    """Bytes and SHA-256 of a stored file, read in pieces; raises a SourceError."""
     digest = hashlib.sha256()
     size_bytes = 0
     with storage.open_stream(uri) as stream:

@@ -9,6 +9,7 @@ import typer
 
 from farm.cli.doctor import show_findings
 from farm.cli.exit_code import EXIT_CODES_HELP
+from farm.cli.gc import clean_up
 from farm.cli.ledger import show_ledger
 from farm.cli.manifest import list_sources
 from farm.cli.plan import show_plan
@@ -53,6 +54,7 @@ app.command("thumbnail")(make_thumbnails)
 app.command("plan")(show_plan)
 app.command("ledger")(show_ledger)
 app.command("verify", epilog=VERIFY_CODES_HELP)(verify_files)
+app.command("gc")(clean_up)
 app.command("manifest")(list_sources)
 app.command("schema")(show_schema)
 app.command("serve")(serve)

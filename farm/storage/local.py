@@ -113,6 +113,15 @@ class LocalStore:
         return FileSource(fd, size=size, name=place.uri)
 
 
+def temporary_files(folder: str) -> Iterator[Listed]:
+    """Yields what is being written below a folder, or was by a process that died."""
+    for path, _, names in os.walk(folder):
+        for name in filter(is_temporary, names):
+            uri = os.path.join(path, name)
+            with suppress(OSError, NotUsableError):  # finished by now
+                yield _listed(uri, os.lstat(uri))
+
+
 def _open(place: Location) -> tuple[int, int]:
     """A descriptor and a size; only of a regular file, since a device may have no end."""
     fd = os.open(place.path, _OPEN)
