@@ -75,6 +75,12 @@ class Settings(BaseModel):
     )
     gpus: int | Literal["all"] = Field(0, description="GPUs of each worker: all, none or a number")
     gpu_seats: int = Field(16, ge=1, le=256, description="entries that a GPU works on at once")
+    worker_seconds: float = Field(
+        86_400.0, gt=0, description="age at which a worker leaves, to be started anew"
+    )
+    worker_memory_bytes: int = Field(
+        4 * _GIB, ge=64 * _MIB, description="memory in use, without lanes, at which it does"
+    )
     shard_entries: int = Field(500, ge=1, description="most entries of one shard")
     shard_bytes: int = Field(2 * _GIB, ge=1, description="most source bytes of one shard")
     shard_seconds: float = Field(300.0, gt=0, description="time budget of one shard attempt")

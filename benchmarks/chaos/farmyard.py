@@ -25,7 +25,6 @@ _CLUSTER_ENV = {
     # A worker that stands still is given up in this time, not in five minutes. Lanes must start in
     # less: until they are up, a worker that joins does not say that it lives.
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "25s",
-    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "10",
 }
 
 

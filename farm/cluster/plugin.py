@@ -13,6 +13,7 @@ from typing import Any
 from distributed import secede
 from distributed.diagnostics.plugin import WorkerPlugin
 
+from farm.cluster.recycling import retirement
 from farm.errors import ClusterError
 from farm.ledger import ShardRef
 from farm.record import Record
@@ -25,6 +26,7 @@ ENTRY_SLOT = "farm-entry"
 # One whose last entries are under way, and the one after it.
 _SHARDS_AT_ONCE = 2
 _LEAVE_POLL_SECONDS = 0.5
+_MOST_LEAVE_POLLS = 20
 
 _logger = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class LanesPlugin(WorkerPlugin):
     def __init__(self, settings: Settings, zygote_address: str | None) -> None:
         self._settings = settings
         self._zygote_address = zygote_address
+        self._aging: asyncio.Task[None] | None = None
 
     async def setup(self, worker: Any) -> None:
         """Runs on each worker, also on those that join or restart later."""
@@ -49,8 +52,15 @@ class LanesPlugin(WorkerPlugin):
         own = await loop.run_in_executor(None, _start, self._settings, self._zygote_address, leave)
         await worker.set_resources(**{SHARD_SLOT: _SHARDS_AT_ONCE, ENTRY_SLOT: own.entry_slots})
 
+        async def age() -> None:
+            leave(await retirement(self._settings))
+
+        self._aging = asyncio.create_task(age())
+
     def teardown(self, worker: Any) -> None:
         """Ends the lanes with the worker."""
+        if self._aging is not None:
+            self._aging.cancel()
         _stop()
 
 
@@ -78,11 +88,17 @@ def _stop() -> None:
 async def _leave(worker: Any, cause: str) -> None:
     """Takes no other work, finishes what has begun, and leaves the cluster.
 
-    A nanny starts it anew, and it looks anew which GPUs work.
+    A nanny starts it anew, and it looks anew which GPUs work. Shards that wait here go elsewhere.
     """
     _logger.warning("%s; the worker finishes its shards and leaves", cause)
     await worker.set_resources(**{SHARD_SLOT: 0, ENTRY_SLOT: 0})
     while _worker is not None and _worker.is_busy:
+        await asyncio.sleep(_LEAVE_POLL_SECONDS)
+    # With a summary that its run has yet to fetch it would not be let go, and shards that wait here
+    # would be lost as if it had died.
+    for _ in range(_MOST_LEAVE_POLLS):
+        if not worker.data:
+            break
         await asyncio.sleep(_LEAVE_POLL_SECONDS)
     await worker.close_gracefully(restart=True, reason=cause)
 
