@@ -73,7 +73,7 @@ class EntryWork:
             facts |= self._asked(row)[1]
         name = facts["source"] or f"row {row.number}"
         error = LaneCrashError(
-            f"{name}: the workers of {attempts} attempts died, the last one while this was the "
+            f"{name}: the workers of {attempts} attempts died, the last two while this was the "
             "only entry under way"
         )
         record = _failed(facts, error)

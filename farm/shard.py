@@ -3,7 +3,7 @@
 import collections
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,7 +32,7 @@ class ShardWalk:
 
     `drain_started` tells when the run's drain began, None while it goes on. With `is_final`, causes
     from outside fail entries instead of giving the shard up. With a `trail`, entries are begun one
-    by one, each marked, without those that the trail suspects. After `run`, `has_begun` tells
+    by one, each marked, suspects first and without convicts. After `run`, `has_begun` tells
     whether any row was taken, and `blocked_by` is the cause for which the shard was given up.
     """
 
@@ -50,13 +50,13 @@ class ShardWalk:
         self._work = EntryWork(pool, job, worker, self._watched)
         self._trail = trail
         self._threads = pool.lanes + (_BESIDE_FAR if _is_far(job, rows) else _BESIDE_NEAR)
-        if trail is not None:
-            self._threads = 1
         self.pace = Pace(job, rows)
         self._drain_started = drain_started
         self._settings = job.settings
         self._rows = rows
-        self._todo = iter(enumerate(rows))
+        self._todo = iter(_suspects_first(rows, trail.suspects if trail is not None else ()))
+        if trail is not None:
+            self._threads = 1
         self._is_final = is_final or job.settings.pause_seconds == 0
         self._budget_ends = 0.0
         self._lock = threading.Lock()
@@ -122,7 +122,7 @@ class ShardWalk:
             self.pace.step()
 
     def _attempt(self, row: Row) -> tuple[Record, FarmError | None]:
-        if self._trail is not None and row.number in self._trail.suspects:
+        if self._trail is not None and row.number in self._trail.convicts:
             return self._work.given_up(row, attempts=self._trail.losses), None
         self._mark(row)
         return self._work.attempt(row, is_alone=False)
@@ -191,6 +191,11 @@ def retry_alone(
         return replace(record, status=Status.QUARANTINED, attempts=2, retryable=False)
     note = {"first_attempt": f"{first.code}: {first}"[:MESSAGE_CHARACTERS]}
     return replace(record, attempts=2, notes=record.notes | note)
+
+
+def _suspects_first(rows: list[Row], suspects: Collection[int]) -> list[tuple[int, Row]]:
+    """Rows by their index, in order but for the suspects: their guilt soon shows."""
+    return sorted(enumerate(rows), key=lambda pair: pair[1].number not in suspects)
 
 
 def _is_far(job: Job, rows: list[Row]) -> bool:

@@ -5,9 +5,11 @@
 Row 17 was the fifth that was begun in RUN's second marked attempt at shard 3 of part 0. Marks are
 put before an entry begins, one after the other, and `end` behind the last one: the last mark of an
 attempt that has no end names what killed the worker, or what it was doing when something else did.
-Marks of other commands are no evidence: these may have been killed at any moment.
+So that entry is suspected; it comes first in the next attempt, and where that is lost too, it is
+convicted. Marks of other commands are no evidence: these may have been killed at any moment.
 """
 
+import collections
 from collections.abc import Iterable
 
 from farm.ledger import Ledger, ShardRef
@@ -16,13 +18,14 @@ LOSSES_BEFORE_MARKS = 2
 """A shard is marked when so many attempts at it were lost: a mark costs a request to the store."""
 
 _END = "end"
+_STRIKES = 2
 
 
 class Trail:
     """The marks of one attempt, and what those of the run's earlier attempts tell.
 
-    `suspects` are the rows that were under way when an attempt was lost, `losses` is how many
-    attempts were lost in all.
+    `suspects` are the rows that were under way when one attempt was lost, `convicts` those of two;
+    `losses` is how many attempts were lost in all.
     """
 
     def __init__(self, ledger: Ledger, ref: ShardRef, run: str) -> None:
@@ -32,7 +35,9 @@ class Trail:
         self._run = run
         marks = ledger.marks(ref.number, ref.name)
         last = _last_marks(name for name in marks if name.startswith(f"{run}."))
-        self.suspects = frozenset(int(what) for what in last.values() if what != _END)
+        strikes = collections.Counter(int(what) for what in last.values() if what != _END)
+        self.convicts = frozenset(row for row in strikes if strikes[row] >= _STRIKES)
+        self.suspects = frozenset(strikes) - self.convicts
         self._attempt = len(last) + 1
         self._step = 0
 

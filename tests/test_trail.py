@@ -31,6 +31,10 @@ def suspects(ledger, ref, run="run"):
     return Trail(ledger, ref, run).suspects
 
 
+def convicts(ledger, ref):
+    return Trail(ledger, ref, "run").convicts
+
+
 def test_at_first_nobody_is_suspected(ledger, ref):
     assert suspects(ledger, ref) == set()
     assert count_strikes(ledger, 1) == 0
@@ -47,6 +51,16 @@ def test_of_an_attempt_that_ended_none_is(ledger, ref):
     attempt(ledger, ref)
     assert suspects(ledger, ref) == set()
     assert count_strikes(ledger, 1) == 0
+
+
+def test_twice_it_is_convicted(ledger, ref):
+    attempt(ledger, ref, 3, 4, 12, 5)
+    assert convicts(ledger, ref) == set()
+    attempt(ledger, ref, 5)
+    assert convicts(ledger, ref) == {5}
+    assert suspects(ledger, ref) == set()
+    attempt(ledger, ref, 3, 4)
+    assert (convicts(ledger, ref), suspects(ledger, ref)) == ({5}, {4})
 
 
 def test_each_lost_attempt_has_its_own(ledger, ref):

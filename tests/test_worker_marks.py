@@ -42,8 +42,9 @@ def die_at(monkeypatch, *rows):
 def test_the_entry_that_kills_is_quarantined_and_the_rest_goes_on(one, lost, monkeypatch):
     with monkeypatch.context() as patch:
         died = die_at(patch, 3)
-        with pytest.raises(died):
-            attempt(one, lost)
+        for _ in range(2):
+            with pytest.raises(died):
+                attempt(one, lost)
     summary = attempt(one, lost)
     assert (summary.committed, summary.counts) == (True, {"ok": 5, "quarantined": 1})
     found = records(lost)[3]
@@ -57,11 +58,21 @@ def test_the_entry_that_kills_is_quarantined_and_the_rest_goes_on(one, lost, mon
 def test_of_several_each_is_found(one, lost, monkeypatch):
     with monkeypatch.context() as patch:
         died = die_at(patch, 2, 5)
-        for _ in range(2):
+        for _ in range(4):
             with pytest.raises(died):
                 attempt(one, lost)
     assert attempt(one, lost).counts == {"ok": 4, "quarantined": 2}
     assert {row for row, each in records(lost).items() if each.artifacts} == {1, 3, 4, 6}
+
+
+def test_who_was_under_way_at_one_death_comes_first_and_is_cleared(one, lost, monkeypatch):
+    with monkeypatch.context() as patch:
+        died = die_at(patch, 4)
+        with pytest.raises(died):
+            attempt(one, lost)
+    assert attempt(one, lost).counts == {"ok": 6}
+    began = sorted(records(lost).values(), key=lambda record: record.started)
+    assert [record.row for record in began] == [4, 1, 2, 3, 5, 6]
 
 
 def test_without_losses_nothing_is_marked(one, ref):
