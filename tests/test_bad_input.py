@@ -14,7 +14,7 @@ from farm.entry import EntryWork
 from farm.record import Record, Status
 from farm.row import Row
 from tests.bad_inputs import ELSEWHERE, FAULTS, FILES, Bad, Elsewhere, document
-from tests.bad_media import Canary
+from tests.bad_media import Canary, make_jpeg
 from tests.bad_texts import TEXTS, Text
 from tests.lanes import shared_pool
 from tests.recipes import make_job
@@ -66,11 +66,12 @@ def trap(tmp_path: Path) -> Iterator[Trap]:
     os.close(watch)
 
 
-def made_of(source: Path, folder: Path, *, timeout: float) -> Record:
-    """The record of a file that a real lane works on."""
+def made_of(source: Path, folder: Path, *, timeout: float, **fields: object) -> Record:
+    """The record of a file that a real lane works on; `fields` are the first output's."""
     spec = {"width": 64, "height": 64, "format": "png", "timeout": timeout}
     later = spec | {"position": "50%", "accuracy": "exact", "filename": "{id}-later.{ext}"}
-    work = EntryWork(shared_pool(), make_job(folder, outputs=(spec, later)), "here:1", _unwatched)
+    job = make_job(folder, outputs=(spec | fields, later))
+    work = EntryWork(shared_pool(), job, "here:1", _unwatched)
     return work.attempt(Row(1, {"source": str(source), "id": "e"}), is_alone=False)[0]
 
 
@@ -119,6 +120,16 @@ def test_what_the_corpus_has(bad: Bad, corpus: Path, trap: Trap, tmp_path: Path)
             pytest.skip(f"the corpus has no {file}")
         check(bad, source, tmp_path)
     assert not trap.is_sprung
+
+
+def test_whoever_wants_all_or_nothing_gets_it(tmp_path: Path) -> None:
+    source = tmp_path / "cut.jpg"
+    source.write_bytes(make_jpeg()[:-500])
+    made = made_of(source, tmp_path, timeout=_TIMEOUT_SECONDS)
+    assert outcome_of(made) == "ok, `salvaged`"
+    # One of two outputs asks for it, and they share a pass.
+    refused = made_of(source, tmp_path, timeout=_TIMEOUT_SECONDS, damaged="fail")
+    assert outcome_of(refused) == "truncated"
 
 
 def test_the_trap_springs(trap: Trap) -> None:

@@ -2,14 +2,15 @@
 
 import errno
 import io
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
+from PIL.Image import Transpose
 
 from farm.engines.pillow_errors import BOMBS, PLUGIN_ERRORS
 
@@ -20,7 +21,7 @@ FORMATS = frozenset({"jpeg", "png"})
 """Pillow's other decoders keep nothing of what they have decoded when they fail."""
 
 _END_OF_JPEG = b"\xff\xd9"
-_FILLS = (0, 255)
+_BAND_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +51,40 @@ def salvage(
     if is_jpeg:
         file.seek(0)
         file = io.BytesIO(file.read() + _END_OF_JPEG)
-    picture, other = (_decoded(open_picture(file), fill) for fill in _FILLS)
-    pixels: NDArray[Any] = np.asarray(picture)
-    rows = _leading(np.equal(pixels, np.asarray(other)))
+    picture, is_whole = _decoded(open_picture(file), fill=0)
+    rows = picture.height
+    if not is_whole:
+        other, _ = _decoded(open_picture(file), fill=255)
+        rows = _leading(map(np.array_equal, _rows(picture), _rows(other)))
     if is_jpeg:
-        rows -= _leading(np.abs(pixels[:rows][::-1] - 127.5) < 1)
-    return Salvaged(picture, rows) if rows >= LEAST_ROWS_FRACTION * len(pixels) else None
+        left = picture.crop((0, 0, picture.width, rows)).transpose(Transpose.FLIP_TOP_BOTTOM)
+        rows -= _leading(map(_is_gray, _rows(left)))
+    return Salvaged(picture, rows) if rows >= LEAST_ROWS_FRACTION * picture.height else None
 
 
-def _decoded(picture: ImageFile.ImageFile, fill: int) -> Image.Image:
-    """The picture as far as it can be decoded onto a colour."""
+def _decoded(picture: ImageFile.ImageFile, *, fill: int) -> tuple[Image.Image, bool]:
+    """The picture as far as it can be decoded onto a colour, and whether that was to its end."""
     picture.im = Image.new(picture.mode, picture.size, fill).im
-    with suppress(*PLUGIN_ERRORS):
+    try:
         picture.load()
-    picture.tile = []  # else Pillow would try again at each use
-    return picture
+    except PLUGIN_ERRORS:
+        picture.tile = []  # else Pillow would try again at each use
+        return picture, False
+    return picture, True
 
 
-def _leading(truths: NDArray[np.bool_]) -> int:
-    """How many rows of nothing but truths come before any other row."""
-    rows: NDArray[np.bool_] = np.logical_and.reduce(truths, axis=tuple(range(1, truths.ndim)))
-    return len(rows) if rows.all() else int(rows.argmin())
+def _rows(picture: Image.Image) -> Iterator[NDArray[Any]]:
+    """The rows as arrays, without one of the whole picture."""
+    for top in range(0, picture.height, _BAND_ROWS):
+        bottom = min(top + _BAND_ROWS, picture.height)
+        yield from np.asarray(picture.crop((0, top, picture.width, bottom)))
+
+
+def _is_gray(row: NDArray[Any]) -> bool:
+    """Whether a row is what zeros of a JPEG become, in any of its modes."""
+    return bool(((row == 127) | (row == 128)).all())
+
+
+def _leading(truths: Iterable[bool]) -> int:
+    """How many truths there are before the first falsehood."""
+    return sum(1 for _ in takewhile(bool, truths))
