@@ -4,9 +4,9 @@ An entry is done if a pass ended it well and no later pass stored a file where o
 lies: a pass with other outputs may have stored under the same keys. In other words, of all passes
 that stored at each of its addresses, its own is the newest.
 
-For E done entries with P files this takes about 0.5 E + 0.5 P bytes of memory beyond some 150 MB,
-and (40 E + 28 P) bytes of temporary disk. P counts from the second pass on: before, nothing can
-have been replaced. 16 E bytes of the disk are read by mapping, which the kernel may drop from
+For E done entries with P files a process needs about 200 MB + 0.5 bytes x (E + P) of memory, and
+40 bytes x E + 28 bytes x P of temporary disk. P counts from the third pass on: before, nothing can
+have been replaced. 16 bytes x E of the disk are read by mapping, which the kernel may drop from
 memory at any time.
 """
 
@@ -78,7 +78,12 @@ class DoneEntries:
         count = 0
         for number in numbers:
             for table in self._ledger.tables(number, columns):
-                ended_well = table.filter(pc.equal(table["status"], Status.OK.value))
+                ended_well = table.filter(
+                    pc.and_(
+                        pc.equal(table["status"], Status.OK.value),
+                        pc.equal(pc.utf8_length(table["fingerprint"]), 2 * KEY_BYTES),
+                    )
+                )
                 keys = _keys_of(ended_well["fingerprint"].to_pylist())
                 entries.add(key=keys, entry=np.arange(count, count + len(keys)))
                 if len(numbers) > 1:

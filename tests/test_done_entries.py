@@ -99,6 +99,10 @@ class TestDoneEntries:
         add_pass(ledger, [record(1, FAILED, fingerprint=None)])
         assert done(ledger, 2, ALL) == set()
 
+    def test_nor_are_done_ones_that_no_farm_of_ours_wrote(self, ledger):
+        add_pass(ledger, [record(1, fingerprint=None), record(2, fingerprint="abc"), record(3)])
+        assert done(ledger, 2, ALL) == {fingerprint(3)}
+
     def test_before_the_first_pass_there_is_none(self, ledger):
         assert done(ledger, 1, ALL) == set()
 
