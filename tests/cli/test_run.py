@@ -51,6 +51,22 @@ def test_runs_a_job_and_does_nothing_twice(archive: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.cluster
+def test_what_may_succeed_later_is_taken_up_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "a.syn").write_text('FARMSYN1 {"width": 64, "height": 64}\n')
+    rows = [{"source": "a.syn", "id": "a"}, {"source": "a.syn", "id": "b", "size": 1}]
+    (tmp_path / "list.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    words = ["run", "--manifest", "list.jsonl", "--destination", "out", "--output", "32x"]
+    words += ["--passes", "1", "--pause-limit", "0.1", "--lanes", "1"]
+    first = _farm(tmp_path, *words)
+    assert first.returncode == 1, first.stderr
+    assert "pass 2: the entries that failed and may succeed by now, after 0.1 s" in first.stderr
+    assert "1 (new): 1 ok; 2 (retryable): 1 failed" in first.stdout
+    assert "1 source_changed" in first.stdout
+    again = _farm(tmp_path, *words)
+    assert "pass" not in again.stderr
+
+
+@pytest.mark.cluster
 def test_a_signal_drains_and_the_same_command_goes_on(tmp_path: Path) -> None:
     rows = 12
     for number in range(rows):
@@ -86,6 +102,7 @@ def test_a_signal_drains_and_the_same_command_goes_on(tmp_path: Path) -> None:
         (["--manifest", "m", "--destination", "d", "--limit", "0"], "limit: expected at least 1"),
         (["--manifest", "m", "--destination", "d", "--max-failures", "x"], "max-failures: "),
         (["--manifest", "m", "--destination", "d", "--lanes", "-1"], "--lanes"),
+        (["--manifest", "m", "--destination", "d", "--passes", "-1"], "--passes"),
         (["--manifest", "m", "--destination", "d", "--gpus", "two"], "expected all, none or a nu"),
         (["--manifest", "m", "--destination", "d", "--pause-limit", "-1"], "settings.pause_"),
         (["--manifest", "m", "--destination", "d", "--bogus"], "No such option"),
