@@ -28,6 +28,7 @@ _START_SECONDS = 120.0
 _POLL_SECONDS = 0.5
 _MOST_WAIT_SECONDS = 5.0
 _SAMPLE_SECONDS = 1.0
+_PICTURES = 8
 _MIB = 1 << 20
 
 
@@ -84,6 +85,7 @@ def _served(config: Path) -> Iterator[tuple[psutil.Process, str]]:
 
 async def _load(url: str, key: str, process: psutil.Process, options: argparse.Namespace) -> Tally:
     tally = Tally()
+    bodies = [_job(number) for number in range(_PICTURES)]
     until = time.monotonic() + options.seconds
     # Idle connections are closed here before the service does, which would cross a request.
     limits = httpx.Limits(max_connections=options.callers, keepalive_expiry=2)
@@ -91,14 +93,18 @@ async def _load(url: str, key: str, process: psutil.Process, options: argparse.N
     async with httpx.AsyncClient(
         base_url=url, headers=headers, limits=limits, timeout=60, trust_env=False
     ) as client:
-        callers = [_call(client, tally, number, until) for number in range(options.callers)]
+        callers = [
+            _call(client, tally, bodies[number % _PICTURES], until)
+            for number in range(options.callers)
+        ]
         await asyncio.gather(_watch(process, tally, until), *callers)
     return tally
 
 
-async def _call(client: httpx.AsyncClient, tally: Tally, number: int, until: float) -> None:
+async def _call(
+    client: httpx.AsyncClient, tally: Tally, body: dict[str, Any], until: float
+) -> None:
     """One caller: makes a thumbnail, reads until it is there, and begins anew."""
-    body = _job(number)
     await asyncio.sleep(random.random())
     while time.monotonic() < until:
         began = time.monotonic()

@@ -176,7 +176,7 @@ class Courier:
 
     def _postpone(self, row: RowMapping) -> None:
         tried = row["attempts"]
-        with self._service.database.write() as connection:
+        with self._service.database.write(is_repeatable=True) as connection:
             connection.execute(
                 update(deliveries)
                 .where(deliveries.c.id == row["id"])
@@ -184,7 +184,7 @@ class Courier:
             )
 
     def _drop(self, row: RowMapping) -> None:
-        with self._service.database.write() as connection:
+        with self._service.database.write(is_repeatable=True) as connection:
             connection.execute(delete(deliveries).where(deliveries.c.id == row["id"]))
 
     def _mark(self, webhook: Webhook | None, answer: Answer) -> None:

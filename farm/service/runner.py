@@ -110,7 +110,7 @@ class Runner:
             if begun is not None:
                 ending = self._ending(*begun, event)
                 if ending is not None:
-                    self.settle(self._store.end(task_id, ending))
+                    self.settle(self._store.end(task_id, ending, is_repeatable=True))
                 self._drop_orphan(task_id)
         except Exception:
             # The store failed, or a defect of ours: the task stays open, for the next sweep.

@@ -113,7 +113,7 @@ class TaskStore:
     def begin(self, task_id: str) -> tuple[Task, tuple[Task, ...]] | None:
         """Takes a waiting task on, with its inputs in order; None where it is no longer waiting."""
         now = time.time()
-        with self._database.write() as connection:
+        with self._database.write(is_repeatable=True) as connection:
             taken = connection.execute(
                 update(tasks)
                 .where(tasks.c.id == task_id, tasks.c.status == Status.WAITING)
@@ -134,17 +134,20 @@ class TaskStore:
 
     def tell(self, task_id: str, *, percent: int, message: str | None = None) -> None:
         """Notes how far a running task is."""
-        with self._database.write() as connection:
+        with self._database.write(is_repeatable=True) as connection:
             connection.execute(
                 update(tasks)
                 .where(tasks.c.id == task_id, tasks.c.status == Status.PROCESSING)
                 .values(percent=percent, message=message)
             )
 
-    def end(self, task_id: str, ending: Ending) -> Changes:
-        """Ends an open task, and what can't do without it; does nothing to one that has ended."""
+    def end(self, task_id: str, ending: Ending, *, is_repeatable: bool = False) -> Changes:
+        """Ends an open task, and what can't do without it; does nothing to one that has ended.
+
+        One that is repeatable would come to the same end when it is carried out again.
+        """
         changes = Changes()
-        with self._database.write() as connection:
+        with self._database.write(is_repeatable=is_repeatable) as connection:
             end_task(connection, task_id, ending, changes)
         return changes
 
@@ -160,7 +163,7 @@ class TaskStore:
         running = select(tasks.c.id, tasks.c.attempts).where(tasks.c.status == Status.PROCESSING)
         waits = (tasks.c.status == Status.WAITING) & ~tasks.c.is_held
         waiting = select(tasks.c.id).where(waits).order_by(tasks.c.created_at)
-        with self._database.write() as connection:
+        with self._database.write(is_repeatable=True) as connection:
             found = connection.execute(running).all()
             for task_id, attempts in [each for each in found if not is_known(each.id)]:
                 if attempts >= most_attempts:
