@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from farm.cli.certs import make_certificates
 from farm.cli.doctor import show_findings
 from farm.cli.exit_code import EXIT_CODES_HELP
 from farm.cli.gc import clean_up
@@ -59,5 +60,6 @@ app.command("manifest")(list_sources)
 app.command("schema")(show_schema)
 app.command("serve")(serve)
 app.add_typer(keys, name="key")
+app.command("certs")(make_certificates)
 app.command("samples")(make_archive)
 app.command("doctor")(show_findings)

@@ -7,6 +7,7 @@ import typer
 
 from farm.cli import option
 from farm.cli.exit_code import ExitCode
+from farm.cli.scheduler import ClusterPlace, Scheduler, Tls, check_scheduler
 from farm.cli.screen import duration_text, say, size_text
 
 # What a run takes to end, beside the entries under way: its next heartbeat, commits, its cluster.
@@ -27,10 +28,8 @@ def run_archive(
     destination: option.Destination = None,
     output: option.Outputs = None,
     ledger: option.LedgerFolder = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="A Dask scheduler; default: an embedded cluster."),
-    ] = None,
+    scheduler: Scheduler = None,
+    tls: Tls = None,
     workers: Annotated[int, typer.Option(min=1, help="Workers of the embedded cluster.")] = 1,
     lanes: Annotated[
         int | None, typer.Option(min=0, help="Lanes per worker; 0 = one per usable core.")
@@ -90,8 +89,7 @@ def run_archive(
         )
     )
     check_work(job)
-    if scheduler is not None:
-        _check_address(scheduler)
+    check_scheduler(scheduler, tls)
     options = RunOptions(
         limit=limit,
         sample=sample,
@@ -102,24 +100,11 @@ def run_archive(
         max_failures=max_failures,
         passes=passes,
     )
-    report = _watch(job, options, scheduler, workers, take_over)
+    report = _watch(job, options, ClusterPlace(scheduler, tls, workers), take_over)
     raise typer.Exit(_exit_code(report, allow_failures))
 
 
-def _check_address(scheduler: str) -> None:
-    import re
-
-    from farm.errors import InvalidJobError
-
-    if re.fullmatch(r"(\w+://)?[^\s/]+:\d+/?", scheduler) is None:
-        raise InvalidJobError(
-            f"--scheduler: expected an address like tcp://HOST:8786, received {scheduler!r}"
-        )
-
-
-def _watch(
-    job: "Job", options: "RunOptions", scheduler: str | None, workers: int, take_over: bool
-) -> "RunReport":
+def _watch(job: "Job", options: "RunOptions", place: ClusterPlace, take_over: bool) -> "RunReport":
     """Runs the job before the eyes of a person or a log."""
     from farm import storage
     from farm.cli.job import ledger_uri
@@ -141,7 +126,7 @@ def _watch(
             report = run_job(
                 job,
                 ledger,
-                cluster=lambda: _start_cluster(job, scheduler, workers, watcher),
+                cluster=lambda: _start_cluster(job, place, watcher),
                 options=options,
                 observer=watcher,
                 stop=stop,
@@ -159,14 +144,8 @@ def _check_manifest(job: "Job", ledger: "Ledger", options: "RunOptions") -> None
     sources.identity([each.manifest for each in ledger.passes()], options.refresh)
 
 
-def _start_cluster(
-    job: "Job", scheduler: str | None, workers: int, watcher: "Watcher"
-) -> "Cluster":
-    from farm.cluster.dask import DaskCluster
-
-    cluster = DaskCluster(
-        job.settings, scheduler=scheduler, workers=workers, notice=watcher.noticed
-    )
+def _start_cluster(job: "Job", place: ClusterPlace, watcher: "Watcher") -> "Cluster":
+    cluster = place.open(job.settings, notice=watcher.noticed)
     if cluster.dashboard:
         watcher.noticed(f"dashboard: {cluster.dashboard}")
     return cluster

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from farm.cli.scheduler import ClusterPlace, Scheduler, Tls, check_scheduler
 from farm.cli.screen import say
 
 if TYPE_CHECKING:
@@ -26,10 +27,8 @@ def serve(
     public_url: Annotated[
         str | None, typer.Option(metavar="URL", help="How callers reach it; default their Host.")
     ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="A Dask scheduler; default: an embedded cluster."),
-    ] = None,
+    scheduler: Scheduler = None,
+    tls: Tls = None,
     workers: Annotated[int, typer.Option(min=1, help="Workers of the embedded cluster.")] = 1,
 ) -> None:
     """Answer CloudConvert's and Qencode's thumbnail requests over HTTP.
@@ -37,11 +36,13 @@ def serve(
     Make a key first: farm key add NAME --data FOLDER. Ctrl-C ends it; what ran is taken up at the
     next start.
     """
-    from farm.cluster.dask import DaskCluster
     from farm.service.app import create_app, listen
 
     read = _config(data, config, public_url=public_url)
-    app = create_app(read, lambda: DaskCluster(read.settings, scheduler=scheduler, workers=workers))
+    check_scheduler(scheduler, tls)
+
+    place = ClusterPlace(scheduler, tls, workers)
+    app = create_app(read, lambda: place.open(read.settings))
     listen(app, host=host, port=port, ready=lambda url: say(f"listening on {url}"))
 
 

@@ -9,10 +9,12 @@ import logging
 import signal
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any
 
 import dask
 from distributed import Client, LocalCluster
+from distributed.security import Security
 
 from farm.cluster.plugin import LanesPlugin
 from farm.isolation import EarlyZygote
@@ -44,7 +46,8 @@ class Connection:
     """A client of the scheduler at an address, or of an embedded cluster without an address.
 
     `client` is Dask's, `embedded` the cluster that was started, if one was. `connect_seconds`
-    bounds the wait for the scheduler, by default as Dask is configured.
+    bounds the wait for the scheduler, by default as Dask is configured. `tls` is a folder with the
+    certificates of `farm certs`.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Connection:
         *,
         scheduler: str | None,
         workers: int,
+        tls: Path | None = None,
         connect_seconds: float | None = None,
     ) -> None:
         self.embedded: LocalCluster | None = None
@@ -62,14 +66,16 @@ class Connection:
         self._config = dask.config.set(_CONFIG) if scheduler is None else contextlib.nullcontext()
         # What becomes of connections is told by whoever has this one; a lost one left tracebacks.
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
-        waiting = {} if connect_seconds is None else {"timeout": connect_seconds}
+        words: dict[str, Any] = {} if connect_seconds is None else {"timeout": connect_seconds}
+        if tls is not None:
+            words["security"] = _security(tls)
         try:
             if scheduler is None:
                 with contextlib.suppress(OSError):  # then the worker starts its own
                     self._early = EarlyZygote(settings.lane_rules)
                 self.embedded = _embed(workers)
             with _signals_held():
-                self.client = Client(self.embedded or scheduler, set_as_default=False, **waiting)
+                self.client = Client(self.embedded or scheduler, set_as_default=False, **words)
             address = self._early.address if self._early is not None else None
             self.client.register_plugin(LanesPlugin(settings, address))
             self._scheduler_id = self.client.sync(_identity, self.client)["id"]
@@ -101,6 +107,16 @@ class Connection:
                     part.close(timeout=_CLOSE_SECONDS)
         if self._early is not None:
             self._early.close()
+
+
+def _security(folder: Path) -> Security:
+    """What a client shows and demands: certificates of the authority in a folder."""
+    return Security(
+        tls_ca_file=str(folder / "ca.pem"),
+        tls_client_cert=str(folder / "client.pem"),
+        tls_client_key=str(folder / "client.key"),
+        require_encryption=True,
+    )
 
 
 @contextlib.contextmanager

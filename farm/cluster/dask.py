@@ -19,6 +19,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from farm.cluster import plugin
@@ -43,8 +44,8 @@ _CAUSES = (OSError, TimeoutError, ValueError, RuntimeError, FarmError)
 class DaskCluster:
     """Any Dask cluster by the address of its scheduler, or an embedded one without an address.
 
-    `notice` is told, from another thread, what a person should know. All methods raise
-    ClusterError once the scheduler has been gone for longer than `settings.pause_seconds`.
+    `tls` is what `farm certs` made. `notice` is told, from another thread, what people should know.
+    All methods raise ClusterError once the scheduler was gone for `settings.pause_seconds`.
     """
 
     def __init__(
@@ -53,10 +54,13 @@ class DaskCluster:
         *,
         scheduler: str | None = None,
         workers: int = 1,
+        tls: Path | None = None,
         notice: Callable[[str], object] = lambda message: None,
     ) -> None:
         self._run = f"farm-{uuid.uuid4().hex[:12]}"
-        self._open = functools.partial(Connection, settings, scheduler=scheduler, workers=workers)
+        self._open = functools.partial(
+            Connection, settings, scheduler=scheduler, workers=workers, tls=tls
+        )
         self._pause_seconds = settings.pause_seconds
         self._stuck_seconds = settings.stuck_seconds
         self._notice = notice

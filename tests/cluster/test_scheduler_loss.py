@@ -1,11 +1,7 @@
 """A scheduler that is gone is waited for, and all that it knew is sent to the next one."""
 
-import contextlib
 import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 
 import pytest
@@ -17,46 +13,12 @@ from farm.record import Status
 from farm.settings import Limits, Settings
 from tests.cluster.contract import next_outcomes, plan_shards, statuses
 from tests.cluster.entries import end_of, make_entry, pictures
+from tests.cluster.hand_started import HandStarted
 from tests.lanes import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 SETTINGS = Settings(lanes=1, lane_memory_bytes=256 << 20, pause_seconds=120)
-LOCAL = ["--host", "127.0.0.1", "--no-dashboard"]
-
-
-class HandStarted:
-    """A scheduler and a worker on one address, in processes of their own."""
-
-    def __init__(self, folder):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.address = f"tcp://127.0.0.1:{self.port}"
-        self._folder = folder
-        self._processes = []
-
-    def start(self):
-        one = ["--nworkers", "1", "--nthreads", "1", "--local-directory", str(self._folder)]
-        self.scheduler = self._run("dask_scheduler", *LOCAL, "--port", str(self.port))
-        self._run("dask_worker", self.address, *LOCAL, *one)
-
-    def _run(self, tool, *words):
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.{tool}", *words],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self._processes.append(process)
-        return process
-
-    def end(self):
-        for process in self._processes:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        self._processes.clear()
 
 
 @pytest.fixture

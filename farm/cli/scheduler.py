@@ -1,0 +1,61 @@
+"""The options that lead to a Dask scheduler, and what makes sense of them."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from farm.errors import InvalidJobError
+
+if TYPE_CHECKING:
+    from farm.cluster import Cluster
+    from farm.settings import Settings
+
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="A Dask scheduler; default: an embedded cluster."),
+]
+Tls = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="What `farm certs` made, for a scheduler at tls://HOST:PORT."),
+]
+
+_NEEDED = ("ca.pem", "client.pem", "client.key")
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlace:
+    """Which cluster a command works on: that of a scheduler, or an embedded one of some workers."""
+
+    scheduler: str | None
+    tls: Path | None
+    workers: int
+
+    def open(
+        self, settings: "Settings", *, notice: Callable[[str], object] = lambda message: None
+    ) -> "Cluster":
+        """Connects to it, or starts it; `notice` is told what a person should know."""
+        from farm.cluster.dask import DaskCluster
+
+        return DaskCluster(
+            settings, scheduler=self.scheduler, workers=self.workers, tls=self.tls, notice=notice
+        )
+
+
+def check_scheduler(address: str | None, tls: Path | None) -> None:
+    """Raises InvalidJobError where the two make no sense, alone or together."""
+    if address is not None and re.fullmatch(r"(\w+://)?[^\s/]+:\d+/?", address) is None:
+        raise InvalidJobError(
+            f"--scheduler: expected an address like tcp://HOST:8786, received {address!r}"
+        )
+    if (tls is not None) is not (address is not None and address.startswith("tls://")):
+        raise InvalidJobError(
+            "--tls: expected with --scheduler tls://HOST:PORT and only with it, received "
+            f"{'a folder' if tls is not None else 'none'} with {address or 'no scheduler'}"
+        )
+    for name in _NEEDED if tls is not None else ():
+        if tls is not None and not (tls / name).is_file():
+            raise InvalidJobError(f"--tls: expected {name} in {tls}, as `farm certs` makes it")
