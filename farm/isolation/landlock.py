@@ -40,7 +40,7 @@ def missing() -> str | None:
 def library_folders() -> list[Path]:
     """Where code may still be loaded from: Python, its packages, and the system's libraries."""
     own = Path(__file__).resolve().parents[2]
-    named = [
+    named: list[str | Path] = [
         sys.prefix,
         sys.base_prefix,
         *(path for path in sys.path if path and Path(path).resolve() != own),
