@@ -58,7 +58,7 @@ def make_archive(place: str, samples: Path, *, entries: int, seed: int) -> Archi
         if number % _REAL_EVERY == 1:
             rows.append(row | {"source": chooser.choice(real)})
             continue
-        recipe: dict[str, Any] = {"width": 96, "height": 64, "seconds": 4, "sleep": 0.03, "seed": number}
+        recipe: dict[str, Any] = {"width": 96, "height": 64, "sleep": 0.03, "seed": number}
         if number % _POISON_EVERY == _POISON_EVERY // 2:
             recipe["fault"] = POISONS[poisons % len(POISONS)]
             timeout = {"timeout": _POISON_TIMEOUT_SECONDS}

@@ -43,12 +43,12 @@ class Service:
 
     def _start(self) -> None:
         self._ended = 0.0
-        self.starts += 1
         with self._log.open("ab") as log:
             # A group of its own, so that the end takes all of it along.
             self._process = subprocess.Popen(
                 self._words, env=self._env, stdout=log, stderr=log, start_new_session=True
             )
+        self.starts += 1
 
     def end(self) -> None:
         """Kills it with all that it started."""
