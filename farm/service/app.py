@@ -48,7 +48,7 @@ def create_app(config: ServiceConfig, cluster: Callable[[], Cluster]) -> FastAPI
         description=_DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
-        # They load scripts from elsewhere, which would run where the status page's cookie is.
+        # `page.reference` is in their place.
         docs_url=None,
         redoc_url=None,
     )

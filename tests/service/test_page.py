@@ -255,3 +255,23 @@ def test_a_browser_shows_what_happens(server: LiveServer, files: FileServer, bro
     } == {server.url}
     assert [each for each in said if each.startswith(("error", "warning"))] == []
     page.context.close()
+
+
+def test_the_reference_shows_all_routes_and_loads_nothing_from_elsewhere(
+    server: LiveServer, browser: Any
+) -> None:
+    page = browser.new_page()
+    told: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: told.append(message.text))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{server.url}/docs")
+    page.wait_for_selector(".opblock")
+    shown = page.locator(".opblock-summary-path").all_inner_texts()
+    page.close()
+    documented = server.client.get("/openapi.json").json()["paths"]
+    # Long paths hold invisible places to break at.
+    assert {path.replace("\u200b", "") for path in shown} == set(documented)
+    assert told == []
+    assert all(url.startswith((server.url, "data:")) for url in asked)
+    assert server.client.get("/docs/unknown.js").status_code == 404

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from farm.service.page import routes
+from farm.service.page import reference, routes
 from farm.service.page.login import WrongTries
 
 
@@ -10,3 +10,4 @@ def install(app: FastAPI) -> None:
     """Adds the routes to the application."""
     app.state.wrong_tries = WrongTries()
     app.include_router(routes.router)
+    app.include_router(reference.router)
