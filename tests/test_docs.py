@@ -50,7 +50,8 @@ def _value(text: str) -> float | str:
 def _commands(text: str) -> Iterator[list[str]]:
     """The words of each `farm ...` line in fenced blocks without a language."""
     for language, block in _FENCE.findall(text):
-        for line in block.splitlines() if not language else ():
+        joined = block.replace("\\\n", " ")
+        for line in joined.splitlines() if not language else ():
             words = shlex.split(line, comments=True)
             if words[:1] == ["farm"]:
                 yield words
