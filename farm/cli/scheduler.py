@@ -1,5 +1,6 @@
 """The options that lead to a Dask scheduler, and what makes sense of them."""
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ Tls = Annotated[
     typer.Option(metavar="DIR", help="What `farm certs` made, for a scheduler at tls://HOST:PORT."),
 ]
 
+_logger = logging.getLogger(__name__)
+
 _NEEDED = ("ca.pem", "client.pem", "client.key")
 
 
@@ -35,7 +38,7 @@ class ClusterPlace:
     workers: int
 
     def open(
-        self, settings: "Settings", *, notice: Callable[[str], object] = lambda message: None
+        self, settings: "Settings", *, notice: Callable[[str], object] = _logger.warning
     ) -> "Cluster":
         """Connects to it, or starts it; `notice` is told what a person should know."""
         from farm.cluster.dask import DaskCluster

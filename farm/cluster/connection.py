@@ -4,10 +4,11 @@ A scheduler that ends takes all that it knew along: tasks, workers, plugins. Wha
 connection of its own, to whatever answers at the address.
 """
 
+import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from farm.isolation import EarlyZygote
 from farm.settings import Settings
 
 _CLOSE_SECONDS = 10
+# So long a scheduler may be busy, or stand still.
+_ANSWER_SECONDS = 60
 _HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _CONFIG = {
@@ -83,21 +86,29 @@ class Connection:
             self.close()
             raise
 
-    def workers(self) -> dict[str, Any]:
-        """What the scheduler knows of its workers, by address.
+    def look(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the scheduler knows of its workers, and the keys that each has, both by address.
 
-        Raises OSError where it does not answer, or is not the one that was connected to.
+        Raises ConnectionError where it does not answer, or is not the one that was connected to.
         """
         client = self.client
-        if client is None or client.status != "running":
+        if client.status != "running":
             raise ConnectionError("the connection to the scheduler was lost")
         try:
-            identity = client.sync(_identity, client)
-        except AttributeError as error:  # the client closes itself meanwhile
-            raise ConnectionError("the connection to the scheduler was lost") from error
+            identity = client.sync(_identity, client, callback_timeout=_ANSWER_SECONDS)
+            processing = client.sync(_processing, client, callback_timeout=_ANSWER_SECONDS)
+        except (OSError, AttributeError, RuntimeError, asyncio.CancelledError) as error:
+            # All but the first are what a client that is closing itself says.
+            raise ConnectionError(f"the scheduler does not answer: {error!r}") from error
         if identity["id"] != self._scheduler_id:
             raise ConnectionError("the scheduler was replaced")
-        return dict(identity["workers"])
+        return dict(identity["workers"]), dict(processing)
+
+    def tell(self, function: Callable[..., object], *arguments: object) -> None:
+        """Has all workers run a function, and does not wait for them."""
+        told = (_tell, self.client, function, *arguments)
+        with contextlib.suppress(OSError, RuntimeError, asyncio.CancelledError):
+            self.client.sync(*told, callback_timeout=_CLOSE_SECONDS)
 
     def close(self) -> None:
         """Lets go of the scheduler; ends an embedded cluster."""
@@ -150,3 +161,11 @@ def _embed(workers: int) -> LocalCluster:
 
 async def _identity(client: Any) -> Any:
     return await client.scheduler.identity(n_workers=-1)
+
+
+async def _processing(client: Any) -> Any:
+    return await client.processing()
+
+
+async def _tell(client: Any, function: Callable[..., object], *arguments: object) -> None:
+    await client.run(function, *arguments, wait=False)

@@ -11,7 +11,6 @@ A scheduler that is gone takes all of its tasks along. A thread of this module's
 after the connection, waits for a scheduler at the same address, and sends again what was under way.
 """
 
-import contextlib
 import functools
 import itertools
 import queue
@@ -77,8 +76,7 @@ class DaskCluster:
         self._lost_since = 0.0
         self._failure: ClusterError | None = None
         self._is_over = threading.Event()
-        # Set where the keeper should look at once.
-        self._is_alarmed = threading.Event()
+        self._is_alarmed = threading.Event()  # the keeper should look at once
         try:
             connection = self._open()
         except _CAUSES as error:
@@ -117,7 +115,7 @@ class DaskCluster:
 
     def _keep(self) -> None:
         """Looks after the connection until the cluster is closed or given up."""
-        while not self._is_over.is_set():
+        while self._failure is None and not self._is_over.is_set():
             try:
                 if self._connection is None:
                     self._connect_again()
@@ -125,11 +123,15 @@ class DaskCluster:
                     self._look(self._connection)
                     self._free_stuck()
             except ClusterError as error:
-                self._failure = error
-                self._urgent.fail(error)
-                return
+                self._give_up(error)
+            except Exception as error:  # noqa: BLE001 - nobody else notices that this thread ends
+                self._give_up(ClusterError(f"the keeper failed: {error!r}"))
             self._is_alarmed.wait(_LOOK_SECONDS)
             self._is_alarmed.clear()
+
+    def _give_up(self, error: ClusterError) -> None:
+        self._failure = error
+        self._urgent.fail(error)
 
     def _look(self, connection: Connection) -> None:
         """Asks the scheduler which workers have lanes and work; sends again what none of them took.
@@ -138,10 +140,9 @@ class DaskCluster:
         scheduler tries such tasks only when a worker joins, and a slot is granted after that.
         """
         try:
-            workers = connection.workers()
-            processing = connection.client.processing()
-        except (OSError, TimeoutError, AttributeError) as error:
-            self._drop(connection, str(error) or type(error).__name__)
+            workers, processing = connection.look()
+        except ConnectionError as error:
+            self._drop(connection, str(error))
             return
         ready = [
             address
@@ -287,8 +288,7 @@ class DaskCluster:
         self._is_drained = True
         connection = self._connection
         if connection is not None:
-            with contextlib.suppress(OSError, TimeoutError):
-                connection.client.run(plugin.drain, self._run, wait=False)
+            connection.tell(plugin.drain, self._run)
 
     def close(self) -> None:
         """Lets go of the scheduler; ends an embedded cluster."""

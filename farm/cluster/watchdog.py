@@ -77,7 +77,7 @@ class Watchdog:
     def restart(self, address: str) -> None:
         """Has a worker's nanny start it anew; the scheduler forgets one that has none."""
         with contextlib.suppress(OSError, TimeoutError):
-            self._client.sync(self._restart, address)
+            self._client.sync(self._restart, address, callback_timeout=2 * _RESTART_SECONDS)
 
     async def _restart(self, address: str) -> None:
         await self._client.scheduler.restart_workers(

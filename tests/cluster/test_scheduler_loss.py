@@ -99,3 +99,42 @@ def test_a_drain_is_not_forgotten(hand_started, tmp_path):
     assert sorted(outcome.ref for outcome in outcomes) == refs
     assert {outcome.kind for outcome in outcomes} <= {OutcomeKind.LOST, OutcomeKind.COMMITTED}
     assert OutcomeKind.LOST in {outcome.kind for outcome in outcomes}
+
+
+def test_a_scheduler_that_stands_still_is_given_up_and_taken_up_again(
+    hand_started, tmp_path, monkeypatch
+):
+    """The connection lasts meanwhile, but nobody answers."""
+    monkeypatch.setattr("farm.cluster.connection._ANSWER_SECONDS", 2)
+    refs = plan_shards(tmp_path, [{"sleep": 0.2}] * 4)
+    notices = []
+    cluster = DaskCluster(SETTINGS, scheduler=hand_started.address, notice=notices.append)
+    try:
+        os.kill(hand_started.scheduler.pid, signal.SIGSTOP)
+        wait_until(lambda: notices, seconds=30)
+        cluster.drain()
+        began = time.monotonic()
+        assert cluster.next_outcome(0.1) is None
+        assert time.monotonic() - began < 5
+        cluster._is_drained = False
+        for ref in refs:
+            cluster.submit(ref, 1, is_final=False)
+        os.kill(hand_started.scheduler.pid, signal.SIGCONT)
+        outcomes = next_outcomes(cluster, 2, seconds=90)
+    finally:
+        cluster.close()
+    assert {outcome.kind for outcome in outcomes} == {OutcomeKind.COMMITTED}
+    assert "does not answer" in notices[0]
+
+
+def test_a_defect_of_the_keeper_ends_all_that_wait_for_it(hand_started, tmp_path, monkeypatch):
+    cluster = DaskCluster(SETTINGS, scheduler=hand_started.address)
+    try:
+        handle = cluster.submit_entry(make_entry(tmp_path, fault="hang"), limits=Limits())
+        monkeypatch.setattr(cluster, "_free_stuck", lambda: {}["nobody"])
+        with pytest.raises(ClusterError, match="the keeper failed: KeyError"):
+            next_outcomes(cluster, 1, seconds=30)
+        with pytest.raises(ClusterError, match="the keeper failed"):
+            end_of(handle, seconds=1)
+    finally:
+        cluster.close()
