@@ -16,9 +16,12 @@ _ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
-    """A Playwright browser; the test is skipped where no Chromium is found."""
+    """A Playwright browser; the test is skipped where no Chromium is found.
+
+    It ends with its module: while it is there, nothing else in the thread may run an event loop.
+    """
     path = next(filter(None, map(shutil.which, _NAMES)), None)
     if path is None:
         pytest.skip("needs Chromium: scripts/install_system")
