@@ -34,7 +34,7 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A trial's end: no differences, and all faults struck, is success."""
+    """A trial's end; `planned` faults strike only while the run lasts."""
 
     archive: Archive
     calm: Course
