@@ -105,14 +105,8 @@ def worker_pid(cluster):
 
 
 def zygote_pid(cluster):
-    """Of the zygote that the worker's lanes come from: it is the child of this process."""
-    lanes = [
-        child
-        for child in psutil.Process().children(recursive=True)
-        if "farm.isolation" in " ".join(child.cmdline())
-    ]
-    (zygote,) = {lane.ppid() for lane in lanes} & {lane.pid for lane in lanes}
-    return zygote
+    """Of the zygote that the worker's lanes come from."""
+    return cluster._connection._early._process.pid
 
 
 def finish(cluster, refs, notices, cause):
