@@ -69,7 +69,10 @@ class Connection:
         self._config = dask.config.set(_CONFIG) if scheduler is None else contextlib.nullcontext()
         # What becomes of connections is told by whoever has this one; a lost one left tracebacks.
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
-        words: dict[str, Any] = {} if connect_seconds is None else {"timeout": connect_seconds}
+        words: dict[str, Any] = {}
+        if connect_seconds is not None and scheduler is not None:
+            # One of our own answers in the end, however busy the machine is.
+            words["timeout"] = connect_seconds
         if tls is not None:
             words["security"] = _security(tls)
         try:

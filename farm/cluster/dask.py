@@ -74,6 +74,7 @@ class DaskCluster:
         self._serial = itertools.count(1)
         self._is_drained = False
         self._lost_since = 0.0
+        self._last_cause = ""
         self._failure: ClusterError | None = None
         self._is_over = threading.Event()
         self._is_alarmed = threading.Event()  # the keeper should look at once
@@ -208,6 +209,9 @@ class DaskCluster:
             connection = self._open(connect_seconds=_CONNECT_SECONDS)
         except _CAUSES as error:
             gone_seconds = time.monotonic() - self._lost_since
+            if (cause := f"{type(error).__name__}: {error}") != self._last_cause:
+                self._last_cause = cause
+                self._notice(f"no scheduler yet: {cause}")
             if gone_seconds > self._pause_seconds:
                 raise ClusterError(
                     f"no scheduler for {gone_seconds:.0f} s: {type(error).__name__}: {error}"
