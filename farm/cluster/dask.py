@@ -36,6 +36,8 @@ _NO_SLOT_SECONDS = 180.0
 _LOOK_SECONDS = 2.0
 _CONNECT_SECONDS = 5.0
 _JOIN_SECONDS = 30.0
+# What a task is while nobody has said how it ended.
+_UNDECIDED = ("pending", "cancelled", "lost")
 # What connecting, and setting workers up, may end in.
 _CAUSES = (OSError, TimeoutError, ValueError, RuntimeError, FarmError)
 
@@ -250,7 +252,7 @@ class DaskCluster:
 
     def _send_again(self, key: str) -> None:
         attempt = self._attempts[key]
-        if attempt.future.status == "pending":
+        if attempt.future.status in _UNDECIDED:
             del self._attempts[key]
             attempt.future.cancel()
             self._send(f"{key}~", attempt.ref, is_final=attempt.is_final)
@@ -261,7 +263,7 @@ class DaskCluster:
             if key not in self._attempts:
                 return
             if future.status == "cancelled":
-                # The connection was lost: the keeper sends it again.
+                # The scheduler forgot it, or the connection was lost: the keeper sends it again.
                 self._is_alarmed.set()
                 return
             del self._attempts[key]
