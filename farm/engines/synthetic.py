@@ -144,7 +144,8 @@ class SyntheticDecoder:
         self._strike()
         for index, target in enumerate(targets):
             frame = self._frame_of(target)
-            time.sleep(self._recipe.sleep)
+            if self._recipe.sleep:  # 0 would let go of the core
+                time.sleep(self._recipe.sleep)
             self._decoded += 1
             yield FrameBatch(
                 planes=(_draw(self._recipe, frame)[None],),
