@@ -14,7 +14,10 @@ _LEAST_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is; `rows` is None while the manifest is still being planned."""
+    """How far a run is; `rows` is None while the manifest is still being planned.
+
+    `shards_todo` are planned and wait here, `slots` is how many can be worked on at once.
+    """
 
     rows: int | None
     entries: int
@@ -24,6 +27,8 @@ class Progress:
     seconds_left: float | None
     shards_in_flight: int
     pass_number: int
+    shards_todo: int = 0
+    slots: int = 0
 
 
 class Tally:
@@ -46,7 +51,7 @@ class Tally:
             pictures=self.progress.pictures + summary.pictures,
         )
 
-    def now(self, rows: int | None, *, in_flight: int) -> Progress:
+    def now(self, rows: int | None, *, in_flight: int, todo: int = 0, slots: int = 0) -> Progress:
         """How far it is, with the rate of the last minute."""
         now = time.monotonic()
         while self._recent and now - self._recent[0][0] > _RATE_WINDOW_SECONDS:
@@ -60,5 +65,7 @@ class Tally:
             entries_per_second=rate,
             seconds_left=left,
             shards_in_flight=in_flight,
+            shards_todo=todo,
+            slots=slots,
         )
         return self.progress

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Protocol
 
 from farm.breaker import Breaker
 from farm.cluster import Cluster, Outcome, OutcomeKind
@@ -14,6 +13,7 @@ from farm.errors import RunError, SourceError, StoreError
 from farm.history import Totals, totals
 from farm.lease import Lease
 from farm.ledger import Ledger, ShardRef
+from farm.observer import Event, Observer
 from farm.options import RunOptions
 from farm.passes import Passes
 from farm.planner import Planner
@@ -21,7 +21,7 @@ from farm.progress import Progress, Tally
 from farm.spec import Job
 from farm.trail import count_strikes
 
-__all__ = ["Observer", "Progress", "RunReport", "RunState", "Stop", "run_job"]
+__all__ = ["Event", "Observer", "Progress", "RunReport", "RunState", "Stop", "run_job"]
 
 # One is worked on, the next one lies ready.
 _SHARDS_A_SLOT = 2
@@ -49,16 +49,6 @@ class RunReport:
     summary: str
     seconds: float
     reason: str = ""
-
-
-class Observer(Protocol):
-    """Who watches a run; the command line shows it to people."""
-
-    def progressed(self, progress: Progress) -> None:
-        """Called about twice a second."""
-
-    def noticed(self, message: str) -> None:
-        """Called for what a person should know: a pause, a lost shard, a new pass."""
 
 
 class Stop:
@@ -97,7 +87,7 @@ def run_job(
         passes = Passes(ledger, job, options)
         while (planner := passes.next_planner()) is not None:
             opened = opened or cluster()
-            observer.noticed(planner.describe())
+            observer.noticed(planner.describe(), event=Event.PASS_STARTED)
             _pause(planner.pause_seconds, stop)
             walk = _PassWalk(planner, opened, options, observer, stop)
             state, reason = walk.run()
@@ -168,15 +158,23 @@ class _PassWalk:
                 outcome = self._cluster.next_outcome(_POLL_SECONDS)
                 if outcome is not None:
                     self._settle(outcome)
-                in_flight = len(self._in_flight)
-                self._observer.progressed(self._tally.now(planned.rows(), in_flight=in_flight))
+                self._observer.progressed(
+                    self._tally.now(
+                        planned.rows(),
+                        in_flight=len(self._in_flight),
+                        todo=len(self._todo) + len(self._breaker.aside),
+                        slots=self._cluster.slots(),
+                    )
+                )
                 if self._stop.is_requested() or self._too_many_failures():
                     self._drain()
 
     def _drain(self) -> None:
         if self._draining_since is None:
             self._draining_since = time.monotonic()
-            self._observer.noticed("draining: entries under way are finished, no new ones begin")
+            self._observer.noticed(
+                "draining: entries under way are finished, no new ones begin", event=Event.DRAINING
+            )
             self._cluster.drain()
 
     def _is_quiet(self) -> bool:
@@ -221,6 +219,7 @@ class _PassWalk:
 
     def _settle(self, outcome: Outcome) -> None:
         self._in_flight.discard(outcome.ref)
+        self._observer.settled(outcome)
         match outcome.kind:
             case OutcomeKind.COMMITTED:
                 self._tally.count(outcome.summary)
@@ -235,14 +234,16 @@ class _PassWalk:
 
     def _go_on(self) -> None:
         if self._breaker.committed():
-            self._observer.noticed("going on: the cause of the pause is gone")
+            self._observer.noticed("going on: the cause of the pause is gone", event=Event.RESUMED)
 
     def _give_up(self, outcome: Outcome) -> None:
         code = outcome.summary.blocked_by if outcome.summary is not None else None
         cause = f"{code}: {outcome.reason}"
         if self._breaker.gave_up(outcome.ref, max(1, self._cluster.slots()), cause):
             limit = self._planner.job.settings.pause_seconds
-            self._observer.noticed(f"paused, looking again for up to {limit:g} s: {cause}")
+            self._observer.noticed(
+                f"paused, looking again for up to {limit:g} s: {cause}", event=Event.PAUSED
+            )
 
     def _again(self, outcome: Outcome) -> None:
         if self._planner.ledger.is_committed(outcome.ref):
@@ -254,7 +255,11 @@ class _PassWalk:
             raise RunError(
                 f"shard {outcome.ref.name} failed {attempts} times, lastly: {outcome.reason}"
             )
-        self._observer.noticed(f"shard {outcome.ref.name} is tried again: {outcome.reason}")
+        self._observer.noticed(
+            f"shard {outcome.ref.name} is tried again: {outcome.reason}",
+            event=Event.ATTEMPT_LOST,
+            shard=outcome.ref.name,
+        )
         if self._breaker.paused_since is None:
             self._todo.appendleft(outcome.ref)
         else:

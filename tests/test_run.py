@@ -20,7 +20,7 @@ from farm.history import final_records
 from farm.ledger import Ledger, PassReason, ShardRef
 from farm.options import RunOptions
 from farm.record import Status
-from farm.run import RunState, Stop, run_job
+from farm.run import Event, RunState, Stop, run_job
 from farm.source_list import SourceList
 from farm.spec import Job
 from farm.trail import Trail
@@ -127,14 +127,20 @@ class Watcher:
     stop_after: int | None = None
     seen: list = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    outcomes: list = field(default_factory=list)
 
     def progressed(self, progress):
         self.seen.append(progress)
         if len(self.seen) == self.stop_after:
             self.stop.request()
 
-    def noticed(self, message):
+    def noticed(self, message, *, event=Event.NOTICE, shard=""):
         self.notices.append(message)
+        self.events.append(event)
+
+    def settled(self, outcome):
+        self.outcomes.append(outcome)
 
 
 @pytest.fixture(autouse=True)
@@ -222,7 +228,8 @@ class TestDone:
         last = watcher.seen[-1]
         assert (last.entries, last.failures) == (ROWS, 1)
         assert {progress.rows for progress in watcher.seen} <= {None, ROWS}
-        assert (last.shards_in_flight, last.pass_number) == (0, 1)
+        assert (last.shards_in_flight, last.shards_todo, last.pass_number) == (0, 0, 1)
+        assert last.slots == 2
 
     def test_deferred_rows_are_taken_up_by_the_next_pass_of_the_same_command(self, folder):
         seen = collections.Counter()
@@ -269,7 +276,10 @@ class TestRetryable:
         began = time.monotonic()
         watcher = Watcher()
         noticed = watcher.noticed
-        watcher.noticed = lambda text: (noticed(text), "after" in text and watcher.stop.request())
+        watcher.noticed = lambda text, **_: (
+            noticed(text),
+            "after" in text and watcher.stop.request(),
+        )
         status_of = lambda row: "source_unavailable"  # noqa: E731
         report, _, _ = run(folder, watcher=watcher, status_of=status_of)
         assert report.state is RunState.PAUSED
@@ -290,6 +300,12 @@ class TestLostAttempts:
         sent = [attempt.number for attempt in cluster.submitted if attempt.ref.name == name]
         assert sent == [1, 2, 3, 4, 5]
         assert f"shard {name} is tried again: the worker died" in watcher.notices
+        assert collections.Counter(watcher.events) == {
+            Event.PASS_STARTED: 1,
+            Event.ATTEMPT_LOST: 4,
+        }
+        ends = collections.Counter(outcome.kind for outcome in watcher.outcomes)
+        assert ends == {kind: 4, COMMITTED: ROWS // 2}
 
     @pytest.mark.parametrize("kind", [LOST, FAILED])
     def test_the_fifth_ends_the_run(self, folder, kind):

@@ -9,7 +9,8 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from farm.cli.screen import duration_text, printable, say
-from farm.run import Observer, Progress
+from farm.cluster import Outcome
+from farm.run import Event, Observer, Progress
 
 _LINE_SECONDS = 5.0
 
@@ -64,9 +65,12 @@ class LineWatcher:
         if time.monotonic() - self._said_at >= _LINE_SECONDS:
             self._say()
 
-    def noticed(self, message: str) -> None:
+    def noticed(self, message: str, *, event: Event = Event.NOTICE, shard: str = "") -> None:
         """Says it."""
         say(message, to_stderr=True)
+
+    def settled(self, outcome: Outcome) -> None:
+        """Says nothing: the progress tells of it."""
 
     def leave(self) -> None:
         """Leaves nothing behind."""
@@ -132,9 +136,12 @@ class BarWatcher:
             left="" if left is None else f"{duration_text(left)} left",
         )
 
-    def noticed(self, message: str) -> None:
+    def noticed(self, message: str, *, event: Event = Event.NOTICE, shard: str = "") -> None:
         """Says it above the bar."""
         self._bars.console.print(Text(printable(message)))
+
+    def settled(self, outcome: Outcome) -> None:
+        """Says nothing: the bar moves."""
 
     def leave(self) -> None:
         """Shows the cursor again, which the bar hides."""

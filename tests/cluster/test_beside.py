@@ -32,7 +32,10 @@ class Silent:
     def progressed(self, progress):
         pass
 
-    def noticed(self, message):
+    def noticed(self, message, **_):
+        pass
+
+    def settled(self, outcome):
         pass
 
 
