@@ -15,6 +15,7 @@ from farm.choice import Choice, choices, decode_with
 from farm.encoding import Encoding
 from farm.engines import Decoder, Device, Engine, Source
 from farm.engines.frame import FrameBatch
+from farm.engines.tiff_pages import check_pages
 from farm.errors import EngineUnavailableError, NoFrameError
 from farm.media import MediaFormat, MediaInfo, MediaKind
 from farm.order import File, Means, order_of
@@ -129,6 +130,8 @@ class _Work:
         cls, entry: Entry, row: int, source: Source, limits: Limits, device: Device
     ) -> "_Work":
         media_format = sniff(source.read_at(0, HEAD_BYTES), name=source.name)
+        if media_format.name == "tiff":
+            check_pages(source, limits=limits)
         agrees = entry.input_format is None or media_format.is_called(entry.input_format)
         warnings = () if agrees else (FORMAT_MISMATCH,)
         return cls(entry, row, source, limits, device, media_format, warnings)

@@ -17,6 +17,7 @@ from farm.errors import (
     InvalidEntryError,
     LimitError,
     NoFrameError,
+    TooManyPagesError,
     UnsupportedFormatError,
 )
 from farm.geometry import Size
@@ -24,6 +25,7 @@ from farm.media import ColorTags, Matrix, MediaInfo, MediaKind
 from farm.pipeline import Result, make_thumbnails, probe, warm_up
 from farm.settings import Limits
 from farm.spec import Entry
+from tests.bad_media import make_tiff
 
 RECIPE = b'FARMSYN1 {"width": 320, "height": 240, "fps": 25, "seconds": 10, "seed": 1}\n'
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(32)
@@ -124,6 +126,13 @@ def registry(monkeypatch):
         return fakes[0] if fakes else None
 
     return install
+
+
+def test_a_scan_of_too_many_pages_reaches_no_engine(registry):
+    fake = registry(FakeEngine())
+    with pytest.raises(TooManyPagesError, match="more than the 2 pages allowed"):
+        make(data=make_tiff(3), limits=Limits(pages=2))
+    assert not fake.asked
 
 
 def test_default_thumbnail():

@@ -24,7 +24,8 @@ _LOCATIONS = ("manifest", "destination", "ledger")
 class JobOptions:
     """What a command line says of a job; None and empty leave the job file's word.
 
-    `settings` are `NAME=VALUE` with a dotted name, such as `limits.image_pixels=1000000`.
+    `settings` are `NAME=VALUE` with a dotted name, such as `limits.image_pixels=1000000`;
+    `damaged` is a word for all of the job's outputs.
     """
 
     file: Path | None = None
@@ -33,6 +34,7 @@ class JobOptions:
     ledger: str | None = None
     outputs: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
+    damaged: str | None = None
 
 
 def read_job(options: JobOptions) -> Job:
@@ -47,6 +49,8 @@ def read_job(options: JobOptions) -> Job:
         raise InvalidJobError("expected a job file or --manifest; see `farm run --help`")
     if options.outputs:
         fields["outputs"] = [parse_output(text) for text in options.outputs]
+    if options.damaged is not None:
+        fields["outputs"] = _with_damaged(fields.get("outputs"), options.damaged)
     if options.settings:
         fields["settings"] = _with_settings(fields.get("settings"), options.settings)
     try:
@@ -127,6 +131,16 @@ def _yaml_fault(error: "yaml.YAMLError") -> str:
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     what = getattr(error, "problem", None) or " ".join(str(error).split())
     return f"expected YAML: {where}{what}"
+
+
+def _with_damaged(outputs: object, word: str) -> object:
+    """The outputs with that word for damaged sources; what is wrong is the model's to refuse."""
+    if not isinstance(outputs, list):
+        return outputs
+    return [
+        each | {"damaged": word} if isinstance(each, dict) and each.get("kind") != "clip" else each
+        for each in outputs
+    ]
 
 
 def _with_settings(settings: object, words: tuple[str, ...]) -> dict[str, Any]:

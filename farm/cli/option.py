@@ -23,6 +23,14 @@ Outputs = Annotated[
         "for several outputs; kind=storyboard,interval=10,sheets=true for a storyboard.",
     ),
 ]
+DamagedSources = Annotated[
+    str | None,
+    typer.Option(
+        "--damaged",
+        metavar="salvage|fail",
+        help="What damaged sources give: what is left, or a failure.",
+    ),
+]
 LedgerFolder = Annotated[
     str | None, typer.Option("--ledger", help="The ledger's folder; default DESTINATION/_ledger.")
 ]

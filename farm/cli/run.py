@@ -27,6 +27,7 @@ def run_archive(
     manifest: option.Manifest = None,
     destination: option.Destination = None,
     output: option.Outputs = None,
+    damaged: option.DamagedSources = None,
     ledger: option.LedgerFolder = None,
     scheduler: Scheduler = None,
     tls: Tls = None,
@@ -85,7 +86,13 @@ def run_archive(
     words += [f"pause_seconds={pause_limit}"] if pause_limit is not None else []
     job = read_job(
         JobOptions(
-            job_file, manifest, destination, ledger, tuple(output or ()), settings=tuple(words)
+            job_file,
+            manifest,
+            destination,
+            ledger,
+            tuple(output or ()),
+            settings=tuple(words),
+            damaged=damaged,
         )
     )
     check_work(job)

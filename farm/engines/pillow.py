@@ -15,7 +15,6 @@ from farm.engines.frame import FrameBatch
 from farm.engines.pillow_errors import PLUGIN_ERRORS, check_pixels, translated
 from farm.engines.pillow_salvage import FORMATS, is_damage, salvage
 from farm.engines.srgb import to_pixels
-from farm.engines.tiff_pages import check_pages
 from farm.errors import UnsupportedFormatError
 from farm.geometry import Size
 from farm.media import ColorTags, MediaFormat, MediaInfo, MediaKind
@@ -232,6 +231,4 @@ class PillowEngine:
                 f"{source.name}: is {media_format.name}, "
                 f"which Pillow {PIL.__version__} cannot decode"
             )
-        if media_format.name == "tiff":
-            check_pages(source, limits=limits)
         return PillowDecoder(source, format_name=media_format.name, limits=limits)

@@ -47,6 +47,20 @@ def test_options_override_the_job_file(tmp_path: Path, monkeypatch: pytest.Monke
     assert (job.settings.limits.frames, job.settings.limits.image_pixels) == (5, 1000)
 
 
+def test_one_word_says_what_damaged_sources_give(tmp_path: Path) -> None:
+    file = _file(
+        tmp_path,
+        "manifest: a\ndestination: b\n"
+        "outputs: [{width: 1}, {width: 2, damaged: salvage}, {kind: clip, width: 64}]\n",
+    )
+    picture, other, clip = read_job(JobOptions(file, damaged="fail")).outputs
+    assert isinstance(picture, ThumbnailSpec)
+    assert isinstance(other, ThumbnailSpec)
+    assert (picture.damaged, other.damaged, clip.kind) == ("fail", "fail", "clip")
+    with pytest.raises(InvalidJobError, match=r"damaged.*'salvage' or 'fail'"):
+        read_job(JobOptions(file, damaged="perhaps"))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
