@@ -65,7 +65,7 @@ class Passes:
             number=len(passes) + 1,
             reason=reason,
             fingerprint=wanted,
-            job=self._job.model_dump(mode="json", exclude_defaults=True),
+            job=_kept(self._job),
             manifest=manifest,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             farm_version=farm.__version__,
@@ -103,7 +103,7 @@ class Passes:
             number=last.number + 1,
             reason=reason,
             fingerprint=chain(self._ledger.passes())[0].fingerprint,
-            job=self._job.model_dump(mode="json", exclude_defaults=True),
+            job=_kept(self._job),
             manifest=last.manifest,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             farm_version=farm.__version__,
@@ -112,6 +112,11 @@ class Passes:
         )
         self._ledger.create_pass(new)
         return Planner(self._ledger, new, self._options, pause_seconds=pause_seconds)
+
+
+def _kept(job: Job) -> dict[str, Any]:
+    """The job as a pass keeps it: without its prices, which are those of the day."""
+    return job.model_dump(mode="json", exclude_defaults=True, exclude={"prices"})
 
 
 def _fingerprint(job: Job, manifest: dict[str, Any], options: RunOptions) -> str:

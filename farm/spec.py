@@ -27,6 +27,7 @@ from farm.output import (
     ThumbnailSpec,
     output_of,
 )
+from farm.prices import Prices
 from farm.settings import Settings
 
 __all__ = [
@@ -105,6 +106,7 @@ class Job(Asked):
     input_format: str | None = None
     tag: str | None = None
     settings: Settings = Settings()
+    prices: Prices = Field(Prices(), description="prices, for a run to tell what it costs")
 
     @field_validator("manifest", "destination", "ledger")
     @classmethod

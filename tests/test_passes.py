@@ -65,6 +65,13 @@ def test_settings_make_no_difference(folder):
     assert run(folder, job=make_job(folder, settings={"lanes": 7, "shard_entries": 3})) == []
 
 
+def test_prices_make_no_difference_and_are_not_kept(folder):
+    run(folder, job=make_job(folder, prices={"worker_hour": 1}), interrupted=True)
+    assert run(folder, job=make_job(folder, prices={"worker_hour": 2})) == [(NEW, ALL)]
+    assert run(folder) == []
+    assert "prices" not in make_ledger(folder).read_pass(1).job
+
+
 class TestChange:
     def test_of_the_outputs_redoes_all(self, folder):
         run(folder)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from farm import engines, storage
 from farm.cli.output_text import parse_output
 from farm.errors import InvalidJobError
+from farm.prices import Prices
 from farm.settings import Settings
 from farm.spec import Job, OutputSpec, PictureSpec, explain
 from farm.template import check_template, templates
@@ -25,7 +26,7 @@ class JobOptions:
     """What a command line says of a job; None and empty leave the job file's word.
 
     `settings` are `NAME=VALUE` with a dotted name, such as `limits.image_pixels=1000000`;
-    `damaged` is a word for all of the job's outputs.
+    `damaged` is a word for all of the job's outputs. `prices` are `NAME=VALUE` too.
     """
 
     file: Path | None = None
@@ -35,6 +36,7 @@ class JobOptions:
     outputs: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     damaged: str | None = None
+    prices: tuple[str, ...] = ()
 
 
 def read_job(options: JobOptions) -> Job:
@@ -52,7 +54,11 @@ def read_job(options: JobOptions) -> Job:
     if options.damaged is not None:
         fields["outputs"] = _with_damaged(fields.get("outputs"), options.damaged)
     if options.settings:
-        fields["settings"] = _with_settings(fields.get("settings"), options.settings)
+        fields["settings"] = _with_words(
+            "--set", Settings, fields.get("settings"), options.settings
+        )
+    if options.prices:
+        fields["prices"] = _with_words("--price", Prices, fields.get("prices"), options.prices)
     try:
         job = Job.model_validate(fields)
     except ValidationError as error:
@@ -143,20 +149,23 @@ def _with_damaged(outputs: object, word: str) -> object:
     ]
 
 
-def _with_settings(settings: object, words: tuple[str, ...]) -> dict[str, Any]:
-    """The job file's settings with those of the command line in them."""
-    if not isinstance(settings, dict | None):
-        raise InvalidJobError(f"settings: expected keys and values, received {settings!r:.100}")
+def _with_words(
+    option: str, model: type[BaseModel], fields: object, words: tuple[str, ...]
+) -> dict[str, Any]:
+    """A section of the job file with the `NAME=VALUE` of the command line in it."""
+    if not isinstance(fields, dict | None):
+        name = model.__name__.lower()
+        raise InvalidJobError(f"{name}: expected keys and values, received {fields!r:.100}")
     merged: dict[str, Any] = {
         name: dict(value) if isinstance(value, dict) else value
-        for name, value in (settings or {}).items()
+        for name, value in (fields or {}).items()
     }
-    allowed = _names(Settings)
+    allowed = _names(model)
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or name not in allowed:
             raise InvalidJobError(
-                f"--set {word}: expected NAME=VALUE with a name of {', '.join(allowed)}"
+                f"{option} {word}: expected NAME=VALUE with a name of {', '.join(allowed)}"
             )
         group, dot, key = name.partition(".")
         if dot:

@@ -34,6 +34,12 @@ DamagedSources = Annotated[
 LedgerFolder = Annotated[
     str | None, typer.Option("--ledger", help="The ledger's folder; default DESTINATION/_ledger.")
 ]
+Prices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--price", metavar="NAME=VALUE", help="A price, as worker_hour=0.35 or currency=EUR."
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="A setting, as limits.image_pixels=1000000."),

@@ -71,6 +71,7 @@ def run_archive(
         typer.Option(metavar="SECONDS", help="The longest wait for a store that does not answer."),
     ] = None,
     settings: option.Settings = None,
+    price: option.Prices = None,
 ) -> None:
     """Make the thumbnails of an archive.
 
@@ -93,6 +94,7 @@ def run_archive(
             tuple(output or ()),
             settings=tuple(words),
             damaged=damaged,
+            prices=tuple(price or ()),
         )
     )
     check_work(job)

@@ -6,6 +6,7 @@ import pytest
 
 from farm.cli.job import JobOptions, absolute, check_work, ledger_uri, read_job
 from farm.errors import InvalidJobError
+from farm.prices import Prices
 from farm.spec import Job, ThumbnailSpec
 
 
@@ -120,6 +121,22 @@ def test_refuses_a_group_of_settings_that_is_none(tmp_path: Path) -> None:
     file = _file(tmp_path, "manifest: m\nsettings: {limits: 5}\n")
     with pytest.raises(InvalidJobError, match=r"settings\.limits: "):
         read_job(JobOptions(file, settings=("limits.frames=1",)))
+
+
+def test_prices_of_the_command_override_those_of_the_job_file(tmp_path: Path) -> None:
+    file = _file(tmp_path, "manifest: m\nprices: {currency: EUR, worker_hour: 1, gb_read: 2}\n")
+    prices = read_job(JobOptions(file, prices=("worker_hour=0.25", "put_thousand=0.005"))).prices
+    said = Prices(currency="EUR", worker_hour=0.25, gb_read=2, put_thousand=0.005)
+    assert prices == said
+
+
+def test_says_which_prices_there_are(tmp_path: Path) -> None:
+    with pytest.raises(InvalidJobError, match=r"--price bogus=1: .*currency, worker_hour"):
+        read_job(JobOptions(manifest="m", prices=("bogus=1",)))
+    with pytest.raises(InvalidJobError, match=r"prices\.gb_read: expected a number, received 'x'"):
+        read_job(JobOptions(manifest="m", prices=("gb_read=x",)))
+    with pytest.raises(InvalidJobError, match="prices: expected keys and values, received 5"):
+        read_job(JobOptions(_file(tmp_path, "manifest: m\nprices: 5\n"), prices=("gb_read=1",)))
 
 
 def test_ledger_is_kept_at_the_destination() -> None:
