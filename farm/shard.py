@@ -111,15 +111,14 @@ class ShardWalk:
     def _take_rows(self) -> None:
         while (taken := self._take()) is not None:
             index, row = taken
-            self.pace.step()
-            record, error = self._attempt(row)
+            with self.pace.under_way(row):
+                record, error = self._attempt(row)
             with self._lock:
                 if isinstance(error, LaneError):
                     self._alone.append((index, row, error))
                 else:
                     self._records[index] = record
                     self._notice(error)
-            self.pace.step()
 
     def _attempt(self, row: Row) -> tuple[Record, FarmError | None]:
         if self._trail is not None and row.number in self._trail.convicts:
@@ -160,8 +159,9 @@ class ShardWalk:
             if (number and self._must_stop()) or self._drain_started() or self.blocked_by:
                 return
             self._mark(row)
-            self._records[index] = retry_alone(self._work, row, first, is_dropped=self._is_draining)
-            self.pace.step()
+            with self.pace.under_way(row):
+                record = retry_alone(self._work, row, first, is_dropped=self._is_draining)
+            self._records[index] = record
 
     @contextmanager
     def _watched(self, lane: Lane) -> Iterator[None]:

@@ -20,7 +20,7 @@ from farm.errors import FarmError, StoreError
 from farm.isolation import LanePool
 from farm.ledger import Ledger, ShardRef
 from farm.machine import usable_cores
-from farm.pace import Pace
+from farm.pace import EntryUnderWay, Pace, WorkerPace
 from farm.record import Record
 from farm.settings import Limits, Settings
 from farm.shard import ShardWalk
@@ -91,8 +91,8 @@ class Worker:
         self._entries: dict[str, UrgentEntry] = {}
         self._cancelled: collections.deque[str] = collections.deque(maxlen=_CANCELLED_KEPT)
         self._shards_under_way = 0
-        # Of the shards under way, by the thread that has each.
-        self._paces: dict[int, Pace] = {}
+        # Of the shards under way, with the run, by the thread that has each.
+        self._paces: dict[int, tuple[str, Pace]] = {}
         self._counting = threading.Lock()
         # Held by the shard whose entries begin: the older one goes first.
         self._taking = threading.Lock()
@@ -117,12 +117,18 @@ class Worker:
         """Whether a shard or an urgent entry is under way."""
         return self._shards_under_way > 0 or bool(self._entries)
 
-    @property
-    def overdue_seconds(self) -> float:
-        """For how long the worst of the shards under way has not moved, past all time limits."""
+    def pace(self, run: str) -> WorkerPace:
+        """How all shards under way get on, and the oldest entry of those of one run."""
         with self._counting:
             paces = list(self._paces.values())
-        return max((pace.overdue_seconds for pace in paces), default=0.0)
+        overdue = max((pace.overdue_seconds for _, pace in paces), default=0.0)
+        ages = [age for whose, pace in paces if whose == run and (age := pace.oldest())]
+        if not ages:
+            return WorkerPace(overdue)
+        seconds, row = max(ages, key=lambda age: age[0])
+        source = row.fields.get("source") if row.fields is not None else None
+        name = storage.redact(source) if isinstance(source, str) else ""
+        return WorkerPace(overdue, EntryUnderWay(row.number, name, self.name, seconds))
 
     def run_entry(self, entry: Entry, limits: Limits, key: str) -> Record:
         """Makes one urgent entry, which `cancel_entry` knows by its key; never raises for it.
@@ -200,7 +206,7 @@ class Worker:
             trail=trail,
         )
         with self._counting:
-            self._paces[threading.get_ident()] = walk.pace
+            self._paces[threading.get_ident()] = (run, walk.pace)
         records = self._walked(walk, last_taken, trail)
         if not walk.has_begun and run in self._drains:
             # Left as it is: committing that nothing was tried would only make work for later.

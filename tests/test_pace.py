@@ -43,3 +43,19 @@ def test_quiet_is_allowed_for_two_of_the_longest_time_limit(clock, own, fields, 
     assert found.overdue_seconds == 7
     found.step()
     assert found.overdue_seconds == -allowed
+
+
+def test_the_oldest_of_those_under_way_is_told(clock):
+    found = Pace(job(10), [])
+    assert found.oldest() is None
+    first, second = Row(1, {}), Row(2, {})
+    with found.under_way(first):
+        clock[0] += 5
+        with found.under_way(second):
+            clock[0] += 2
+            assert found.oldest() == (7, first)
+        assert found.overdue_seconds == -20, "an end is a step"
+    assert found.oldest() is None
+    with pytest.raises(OSError, match="gone"), found.under_way(second):
+        raise OSError("gone")
+    assert found.oldest() is None

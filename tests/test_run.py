@@ -112,6 +112,9 @@ class ScriptedCluster:
     def where(self):
         return {}
 
+    def oldest_entry(self):
+        return None
+
     def drain(self):
         self.drains += 1
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from farm import storage, worker
+from farm.entry import deferred
 from farm.errors import (
     DiskFullError,
     RunConflictError,
@@ -21,6 +22,7 @@ from farm.ledger import Ledger
 from farm.options import RunOptions
 from farm.passes import Passes
 from farm.record import Status
+from farm.row import Row
 from farm.settings import Limits, Settings
 from farm.spec import Entry
 from farm.worker import Worker
@@ -253,6 +255,34 @@ class TestUrgentEntries:
     def test_it_has_slots_for_those_in_lanes_and_a_few_more(self, monkeypatch):
         monkeypatch.setattr(worker, "LanePool", lambda **_: SimpleNamespace(lanes=3))
         assert Worker(Settings(reserved_lanes=2)).entry_slots == 13
+
+
+def test_it_tells_the_oldest_entry_of_a_run_without_its_secrets(one, ref, monkeypatch):
+    started, ended = threading.Event(), threading.Event()
+
+    def attempt(work, row, *, is_alone):
+        started.set()
+        ended.wait(30)
+        return deferred(row), None
+
+    rows = [Row(7, {"source": "https://user:pass@example.org/a.jpg?X-Amz-Signature=abc"})]
+    monkeypatch.setattr("farm.entry.EntryWork.attempt", attempt)
+    monkeypatch.setattr("farm.ledger.Ledger.read_shard", lambda *_: rows)
+    with ThreadPoolExecutor(1) as threads:
+        shard = threads.submit(one.run_shard, ref, run="mine", is_final=False)
+        assert started.wait(30)
+        mine, others = one.pace("mine"), one.pace("another's")
+        ended.set()
+        shard.result()
+    assert mine.oldest is not None
+    assert (mine.oldest.row, mine.oldest.worker) == (7, one.name)
+    assert 0 <= mine.oldest.seconds < 30
+    assert "example.org/a.jpg" in mine.oldest.source
+    assert "pass" not in mine.oldest.source
+    assert "abc" not in mine.oldest.source
+    assert others.oldest is None
+    assert others.overdue_seconds == pytest.approx(mine.overdue_seconds, abs=30)
+    assert one.pace("mine").oldest is None
 
 
 def test_it_has_as_many_lanes_as_cores_unless_told(monkeypatch):

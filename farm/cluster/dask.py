@@ -29,6 +29,7 @@ from farm.cluster.urgent import UrgentEntries
 from farm.cluster.watchdog import Watchdog
 from farm.errors import ClusterError, FarmError
 from farm.ledger import ShardRef
+from farm.pace import EntryUnderWay
 from farm.settings import Limits, Settings
 from farm.spec import Entry
 
@@ -88,7 +89,7 @@ class DaskCluster:
                 f"{where} cannot be used: {type(error).__name__}: {error}"
             ) from error
         self._connection: Connection | None = connection
-        self._watchdog = Watchdog(connection.client, self._stuck_seconds)
+        self._watchdog = Watchdog(connection.client, self._stuck_seconds, self._run)
         self._urgent = UrgentEntries(connection.client, self._run)
         self.dashboard: str | None = connection.client.dashboard_link or None
         self._keeper = threading.Thread(target=self._keep, name="farm-keeper", daemon=True)
@@ -223,7 +224,7 @@ class DaskCluster:
             self._connection = connection
             unsent, self._unsent = self._unsent, []
         self._seen_ready = time.monotonic()
-        self._watchdog = Watchdog(connection.client, self._stuck_seconds)
+        self._watchdog = Watchdog(connection.client, self._stuck_seconds, self._run)
         self._urgent.adopt(connection.client)
         self._notice("going on: there is a scheduler again")
         for attempt in unsent:
@@ -288,6 +289,10 @@ class DaskCluster:
             return {}
         processing = connection.client.processing().items()
         return {str(key): worker for worker, keys in processing for key in keys}
+
+    def oldest_entry(self) -> EntryUnderWay | None:
+        """The oldest entry under way, as of the watchdog's last look."""
+        return self._watchdog.oldest_entry()
 
     def drain(self) -> None:
         """Tells every worker to start no other entry; works beside a running shard."""

@@ -7,6 +7,7 @@ import uuid
 from farm.cluster.port import EntryHandle, Outcome, OutcomeKind, outcome_of
 from farm.errors import ClusterError, FarmError
 from farm.ledger import ShardRef
+from farm.pace import EntryUnderWay
 from farm.settings import Limits, Settings
 from farm.spec import Entry
 from farm.worker import Worker
@@ -62,6 +63,10 @@ class InlineCluster:
     def where(self) -> dict[str, str]:
         """The waiting shards."""
         return {ref.name: self._worker.name for ref, _ in self._waiting}
+
+    def oldest_entry(self) -> EntryUnderWay | None:
+        """None, to whoever waits for outcomes: nothing is under way but then."""
+        return self._worker.pace(self._run).oldest
 
     def drain(self) -> None:
         """Lets the running shard start no other entry."""

@@ -16,6 +16,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from farm.cluster.recycling import retirement
 from farm.errors import ClusterError
 from farm.ledger import ShardRef
+from farm.pace import WorkerPace
 from farm.record import Record
 from farm.settings import Limits, Settings
 from farm.spec import Entry
@@ -117,9 +118,9 @@ async def drain(run: str) -> None:
         _worker.drain(run)
 
 
-async def overdue_seconds() -> float:
-    """For how long a shard of this worker has not moved, past all time limits."""
-    return 0.0 if _worker is None else _worker.overdue_seconds
+async def pace(run: str) -> WorkerPace:
+    """How this worker gets on with all shards, and its oldest entry of one run."""
+    return WorkerPace() if _worker is None else _worker.pace(run)
 
 
 async def run_entry(entry: Entry, limits: Limits, key: str) -> Record | str:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from farm.errors import ClusterError
 from farm.ledger import ShardRef
+from farm.pace import EntryUnderWay
 from farm.record import Record
 from farm.settings import Limits
 from farm.spec import Entry
@@ -87,6 +88,9 @@ class Cluster(Protocol):
 
     def where(self) -> dict[str, str]:
         """Which worker has which shard."""
+
+    def oldest_entry(self) -> EntryUnderWay | None:
+        """The entry of this run's shards that has been under way for longest, as last heard."""
 
     def drain(self) -> None:
         """Lets no worker start another entry of this run's shards."""

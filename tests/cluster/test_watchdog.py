@@ -9,6 +9,7 @@ import pytest
 from farm.cluster import OutcomeKind
 from farm.cluster.dask import DaskCluster
 from farm.cluster.watchdog import Watchdog
+from farm.pace import EntryUnderWay, WorkerPace
 from farm.record import Status
 from farm.settings import Settings
 from tests.cluster.contract import next_outcomes, plan_shards, statuses
@@ -18,7 +19,7 @@ SETTINGS = Settings(lanes=1, lane_memory_bytes=256 << 20, stuck_seconds=3.0)
 
 
 class StubClient:
-    """A client whose workers answer what `answers` says; None is no answer."""
+    """A client whose workers answer what `answers` says: seconds overdue; None is no answer."""
 
     def __init__(self, answers):
         self.answers = answers
@@ -42,11 +43,15 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def watchdog(monkeypatch, clock):
-    watchdog = Watchdog(client := StubClient({}), 60.0)
+    watchdog = Watchdog(client := StubClient({}), 60.0, "a run")
 
     async def ask_all(addresses):
         client.asked += addresses
-        return {each: client.answers[each] for each in addresses}
+        answers = {each: client.answers[each] for each in addresses}
+        return {
+            each: WorkerPace(answer) if isinstance(answer, float) else answer
+            for each, answer in answers.items()
+        }
 
     monkeypatch.setattr(watchdog, "_ask_all", ask_all)
     return watchdog
@@ -85,6 +90,21 @@ def test_one_that_had_no_shard_meanwhile_starts_afresh(watchdog, clock):
     watchdog._client.answers = {"a": None}
     for clock[0], addresses in ((10.0, "a"), (40.0, ""), (100.0, "a"), (150.0, "a")):
         assert watchdog.stuck(addresses) == {}
+
+
+def test_the_oldest_entry_of_all_workers_ages_between_looks(watchdog, clock):
+    assert watchdog.oldest_entry() is None
+    entries = {each: EntryUnderWay(1, "s", each, age) for each, age in (("a", 3.0), ("b", 7.0))}
+    watchdog._client.answers = {each: WorkerPace(0.0, one) for each, one in entries.items()}
+    watchdog._client.answers["c"] = None
+    clock[0] = 10.0
+    assert watchdog.stuck("abc") == {}
+    clock[0] = 12.0
+    assert watchdog.oldest_entry() == EntryUnderWay(1, "s", "b", 9.0)
+    watchdog._client.answers = {"a": 0.0}
+    clock[0] = 20.0
+    watchdog.stuck("a")
+    assert watchdog.oldest_entry() is None
 
 
 @pytest.fixture
