@@ -58,8 +58,8 @@ class EntryWork:
                 return failed, None
             entry, asked = self._asked(row)
             facts |= asked
-            made = self._make(entry, row.number, facts["source"], is_alone)
-            return Record(**facts, status=Status.OK, **made), None
+            made = self._make(entry, row.number, facts, is_alone=is_alone)
+            return Record(**facts | made, status=Status.OK), None
         except FarmError as error:
             return _failed(facts, error), error
         except Exception as error:  # noqa: BLE001 - one entry's defect must not end the shard
@@ -88,7 +88,9 @@ class EntryWork:
             "fingerprint": fingerprint(entry, row=row.number),
         }
 
-    def _make(self, entry: Entry, row: int, name: str, is_alone: bool) -> dict[str, Any]:
+    def _make(
+        self, entry: Entry, row: int, facts: dict[str, Any], *, is_alone: bool
+    ) -> dict[str, Any]:
         """What a record tells of an entry that was made."""
         limits = self.job.settings.limits
         # Refuses what can be refused before anything is read.
@@ -98,26 +100,11 @@ class EntryWork:
         began = time.perf_counter()
         with storage.open_source(entry.source, expected_size=entry.size, limits=limits) as source:
             fetched = time.perf_counter()
-            request = request_of(
-                "make", entry, row=row, limits=limits, size_bytes=source.size, name=name
-            )
-            lease = self.pool.lease(
-                alone=is_alone, urgent=self.is_urgent, gpu=_names_gpu_engine(entry)
-            )
-            with lease as lane, self.watched(lane):
-                reply = lane.call(
-                    request,
-                    fd=source.fd,
-                    head=source.head,
-                    read_at=source.read_at,
-                    timeout_seconds=entry.timeout_seconds,
-                )
-                made = made_of(reply, naming, most=naming.most)
+            made, payload = self._ask(naming, source, facts, is_alone=is_alone)
             answered = time.perf_counter()
             # Of a local file only the lane knows.
             bytes_read = source.bytes_read if source.requests else made.bytes_read
-            requests = source.requests
-        artifacts = _store(naming, made, reply.payload)
+        artifacts = _store(naming, made, payload)
         own_timings = {
             "fetch": (fetched - began) * 1e3,
             "store": (time.perf_counter() - answered) * 1e3,
@@ -129,10 +116,39 @@ class EntryWork:
             "warnings": tuple(made.warnings),
             "artifacts": artifacts,
             "bytes_read": bytes_read,
-            "requests": requests,
-            "timings_ms": made.timings_ms | own_timings,
+            "timings_ms": made.timings_ms | facts["timings_ms"] | own_timings,
             "notes": made.notes,
         }
+
+    def _ask(
+        self, naming: Naming, source: storage.OpenedSource, facts: dict[str, Any], *, is_alone: bool
+    ) -> tuple[Made, bytes]:
+        """What a lane made, and its bytes; the facts get what that took, whatever comes of it."""
+        entry, limits = naming.entry, self.job.settings.limits
+        request = request_of(
+            "make",
+            entry,
+            row=naming.row,
+            limits=limits,
+            size_bytes=source.size,
+            name=facts["source"],
+        )
+        gpu = _names_gpu_engine(entry)
+        lease = self.pool.lease(alone=is_alone, urgent=self.is_urgent, gpu=gpu)
+        with lease as lane, self.watched(lane):
+            began = time.perf_counter()
+            try:
+                reply = lane.call(
+                    request,
+                    fd=source.fd,
+                    head=source.head,
+                    read_at=source.read_at,
+                    timeout_seconds=entry.timeout_seconds,
+                )
+            finally:
+                facts["timings_ms"] = {"lane": (time.perf_counter() - began) * 1e3}
+                facts |= {"bytes_read": source.bytes_read, "requests": source.requests}
+            return made_of(reply, naming, most=naming.most), reply.payload
 
 
 def _names_gpu_engine(entry: Entry) -> bool:

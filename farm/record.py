@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 STAGES = ("fetch", "open", "decode", "resize", "encode", "store")
+"""What is done with an entry, one after the other."""
+# What the stages from `open` to `encode` take in all, and whatever a failed entry took.
+_TIMINGS = (*STAGES, "lane")
 
 
 class Status(StrEnum):
@@ -46,7 +49,8 @@ class Record:
     """What happened to one entry; `row` is its number in the manifest.
 
     `fingerprint` is the hash of all that decides the entry's pixels, None where the row could not
-    be read. `timings_ms` has a value for each stage that was reached.
+    be read. `timings_ms` has a value for each stage that was reached, and for `lane`: how long a
+    lane was busy with the entry, also where it failed.
     """
 
     row: int
@@ -78,7 +82,7 @@ class Record:
             "status": self.status.value,
             "warnings": list(self.warnings),
             "artifacts": [_values(artifact, _ARTIFACT_COLUMNS) for artifact in self.artifacts],
-            "timings_ms": {stage: self.timings_ms.get(stage) for stage in STAGES},
+            "timings_ms": {name: self.timings_ms.get(name) for name in _TIMINGS},
             "notes": json.dumps(self.notes, sort_keys=True) if self.notes else None,
         }
 
@@ -142,7 +146,7 @@ def record_schema() -> "pa.Schema":
             ("artifacts", pa.list_(artifact)),
             ("bytes_read", pa.int64()),
             ("requests", pa.int32()),
-            ("timings_ms", pa.struct([(stage, pa.float32()) for stage in STAGES])),
+            ("timings_ms", pa.struct([(name, pa.float32()) for name in _TIMINGS])),
             ("notes", pa.string()),
             ("started", pa.float64()),
             ("worker", pa.string()),

@@ -98,7 +98,10 @@ class TestPictures:
         assert (record.source, bool(record.id)) == (rows[1].fields["source"], True)
         assert len(record.fingerprint) == 32
         assert record.bytes_read > 0
-        assert set(record.timings_ms) == {"fetch", "open", "decode", "resize", "encode", "store"}
+        stages = {"fetch", "open", "decode", "resize", "encode", "store"}
+        assert set(record.timings_ms) == stages | {"lane"}
+        within = sum(record.timings_ms[stage] for stage in stages - {"fetch", "store"})
+        assert record.timings_ms["lane"] >= within
         assert abs(time.time() - record.started) < 60
         assert records[1].artifacts[0].sha256 != artifact.sha256
 
@@ -116,6 +119,14 @@ class TestPictures:
         assert records[1].status is OK
         assert records[1].requests == 2  # for the size, and for all of it
         assert records[1].bytes_read == 1012
+
+    def test_a_failed_entry_tells_what_it_took(self, folder):
+        uri = f"memory://{uuid.uuid4()}/a.syn"
+        storage.put(uri, b"FARMSYN1 broken\n" + bytes(1000))
+        _, records = walk(folder, [Row(1, {"source": uri})])
+        assert records[1].status is FAILED
+        assert (records[1].requests, records[1].bytes_read) == (2, 1016)
+        assert records[1].timings_ms.keys() == {"lane"}
 
     def test_the_same_rows_give_the_same_pictures_again(self, folder):
         rows = sources(folder, {}, {"seed": 5})

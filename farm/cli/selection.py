@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from farm.errors import InvalidJobError, error_classes
 from farm.history import final_tables
 from farm.ledger import Ledger
-from farm.record import Status
+from farm.record import STAGES, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,12 @@ def examples(ledger: Ledger) -> dict[str, dict[str, Any]]:
 
 
 def slowest(ledger: Ledger, selection: Selection, count: int) -> list[tuple[float, dict[str, Any]]]:
-    """The records that took longest, with the sum of their timings in milliseconds."""
+    """The records that took longest, with how many milliseconds that was."""
     records = chosen(ledger, selection, ["row", "source", "timings_ms"])
-    timed = ((sum(filter(None, record["timings_ms"].values())), record) for record in records)
+    timed = ((_milliseconds(record["timings_ms"]), record) for record in records)
     return heapq.nlargest(count, timed, key=lambda pair: pair[0])
+
+
+def _milliseconds(timings: dict[str, float | None]) -> float:
+    """What an entry took; of one that failed no stage is known, but its time in a lane."""
+    return max(sum(timings.get(stage) or 0.0 for stage in STAGES), timings.get("lane") or 0.0)
