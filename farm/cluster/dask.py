@@ -25,6 +25,7 @@ from farm.cluster import plugin
 from farm.cluster.attempt import Attempt, end_of
 from farm.cluster.connection import Connection
 from farm.cluster.port import EntryHandle, Outcome, OutcomeKind
+from farm.cluster.roster import Roster
 from farm.cluster.urgent import UrgentEntries
 from farm.cluster.watchdog import Watchdog
 from farm.errors import ClusterError, FarmError
@@ -70,8 +71,7 @@ class DaskCluster:
         self._lock = threading.RLock()
         self._attempts: dict[str, Attempt] = {}
         self._unsent: list[Attempt] = []
-        self._ready: list[str] = []
-        self._seen_ready = time.monotonic()
+        self._roster = Roster(notice)
         self._held: dict[str, Any] = {}
         self._unplaced: set[str] = set()
         self._serial = itertools.count(1)
@@ -97,14 +97,9 @@ class DaskCluster:
         self._await_first_slot()
 
     def _await_first_slot(self) -> None:
-        deadline = time.monotonic() + _NO_SLOT_SECONDS
         try:
             while self.slots() == 0:
-                if time.monotonic() > deadline:
-                    raise ClusterError(
-                        f"no worker was ready within {_NO_SLOT_SECONDS:g} s: expected at least one "
-                        "worker with thumbfarm installed; see the workers' logs"
-                    )
+                self._roster.check(_NO_SLOT_SECONDS)
                 self._is_alarmed.set()
                 time.sleep(0.1)
         except BaseException:
@@ -115,7 +110,7 @@ class DaskCluster:
         """Workers with lanes, as of a few seconds ago; none while the scheduler is gone."""
         if self._failure is not None:
             raise self._failure
-        return len(self._ready)
+        return len(self._roster.ready)
 
     def _keep(self) -> None:
         """Looks after the connection until the cluster is closed or given up."""
@@ -148,20 +143,11 @@ class DaskCluster:
         except ConnectionError as error:
             self._drop(connection, str(error))
             return
-        ready = [
-            address
-            for address, facts in workers.items()
-            if facts["resources"].get(plugin.SHARD_SLOT)
-        ]
-        self._ready = ready
+        self._roster.read(workers)
         self._held = processing
-        now = time.monotonic()
-        if ready:
-            self._seen_ready = now
-        elif now - self._seen_ready > max(_NO_SLOT_SECONDS, self._pause_seconds):
-            raise ClusterError(f"no worker has had lanes for {now - self._seen_ready:.0f} s")
+        self._roster.check(max(_NO_SLOT_SECONDS, self._pause_seconds))
         placed = {str(key) for keys in processing.values() for key in keys}
-        is_anyone_idle = any(not processing.get(address) for address in ready)
+        is_anyone_idle = any(not processing.get(address) for address in self._roster.ready)
         with self._lock:
             unplaced = {key for key in self._attempts if key not in placed and is_anyone_idle}
             for key in unplaced & self._unplaced:
@@ -200,7 +186,7 @@ class DaskCluster:
             self._connection = None
             self._unsent = [*self._attempts.values(), *self._unsent]
             self._attempts.clear()
-        self._ready = []
+        self._roster.forget()
         self._lost_since = time.monotonic()
         self._notice(f"waiting for a scheduler, for up to {self._pause_seconds:g} s: {cause}")
         self._urgent.release()
@@ -223,7 +209,7 @@ class DaskCluster:
         with self._lock:
             self._connection = connection
             unsent, self._unsent = self._unsent, []
-        self._seen_ready = time.monotonic()
+        self._roster.begin()
         self._watchdog = Watchdog(connection.client, self._stuck_seconds, self._run)
         self._urgent.adopt(connection.client)
         self._notice("going on: there is a scheduler again")

@@ -1,7 +1,8 @@
 """The worker's side of the port: the lanes of a Dask worker, and what is run on them.
 
 A worker takes work only when the plugin has granted it slots, Dask resources, which it does after
-its lanes are up: a worker whose set-up fails gets no work.
+its lanes are up: a worker whose set-up fails gets no work. The names of the slots say what the
+worker runs, so that no client sends it work that runs anything else.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from distributed import secede
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from farm.cluster.recycling import retirement
+from farm.cluster.release import RELEASE, difference
 from farm.errors import ClusterError
 from farm.ledger import ShardRef
 from farm.pace import WorkerPace
@@ -22,8 +24,9 @@ from farm.settings import Limits, Settings
 from farm.spec import Entry
 from farm.worker import Summary, Worker
 
-SHARD_SLOT = "farm-slot"
-ENTRY_SLOT = "farm-entry"
+SLOT_PREFIX = "farm-slot "
+SHARD_SLOT = SLOT_PREFIX + RELEASE
+ENTRY_SLOT = "farm-entry " + RELEASE
 # One whose last entries are under way, and the one after it.
 _SHARDS_AT_ONCE = 2
 _LEAVE_POLL_SECONDS = 0.5
@@ -33,28 +36,42 @@ _logger = logging.getLogger(__name__)
 
 
 class LanesPlugin(WorkerPlugin):
-    """Starts the lanes of a worker and grants it its slots when they are up."""
+    """Starts the lanes of a worker and grants it its slots when they are up.
 
-    name = "farm-lanes"
+    A worker that does not run what the client does gets none, and says what it runs. That must work
+    whatever the two run: all that the plugin carries are texts and numbers.
+    """
+
     idempotent = True
 
     def __init__(self, settings: Settings, zygote_address: str | None) -> None:
-        self._settings = settings
+        # One for each release: clients of several may share a scheduler.
+        self.name = f"farm-lanes {RELEASE}"
+        self._release = RELEASE
+        self._words = settings.model_dump(mode="json")
         self._zygote_address = zygote_address
         self._aging: asyncio.Task[None] | None = None
 
     async def setup(self, worker: Any) -> None:
         """Runs on each worker, also on those that join or restart later."""
+        if self._release != RELEASE:
+            # Not by raising: the client would take that for the failure of all workers.
+            if SHARD_SLOT not in worker.state.total_resources:
+                await worker.set_resources(**{SHARD_SLOT: 0})
+            apart = difference(self._release, whose="this worker")
+            _logger.error("no work is taken of a client that %s", apart)
+            return
+        settings = Settings.model_validate(self._words)
         loop = asyncio.get_running_loop()
 
         def leave(cause: str) -> None:
             asyncio.run_coroutine_threadsafe(_leave(worker, cause), loop)
 
-        own = await loop.run_in_executor(None, _start, self._settings, self._zygote_address, leave)
+        own = await loop.run_in_executor(None, _start, settings, self._zygote_address, leave)
         await worker.set_resources(**{SHARD_SLOT: _SHARDS_AT_ONCE, ENTRY_SLOT: own.entry_slots})
 
         async def age() -> None:
-            leave(await retirement(self._settings))
+            leave(await retirement(settings))
 
         self._aging = asyncio.create_task(age())
 
@@ -62,7 +79,7 @@ class LanesPlugin(WorkerPlugin):
         """Ends the lanes with the worker."""
         if self._aging is not None:
             self._aging.cancel()
-        _stop()
+            _stop()
 
 
 _lock = threading.Lock()

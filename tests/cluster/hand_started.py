@@ -28,14 +28,21 @@ class HandStarted:
         self.scheduler = self._run(
             "dask_scheduler", *LOCAL, "--port", str(self.port), *self._scheduler_words
         )
-        self._run("dask_worker", self.address, *LOCAL, *one, *self._worker_words)
+        self.worker = self._run("dask_worker", self.address, *LOCAL, *one, *self._worker_words)
 
-    def _run(self, tool, *words):
+    def add_worker(self, name, **environment):
+        """Starts another worker."""
+        one = ["--nworkers", "1", "--nthreads", "1", "--local-directory", str(self._folder / name)]
+        words = [self.address, *LOCAL, *one, "--name", name, *self._worker_words]
+        return self._run("dask_worker", *words, **environment)
+
+    def _run(self, tool, *words, **environment):
         process = subprocess.Popen(
             [sys.executable, "-m", f"distributed.cli.{tool}", *words],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            env=os.environ | environment,
         )
         self._processes.append(process)
         return process
