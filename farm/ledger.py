@@ -6,6 +6,7 @@
     LEDGER/pass-0001/results/000000-0003.parquet        shard 3 of part 0 is committed
     LEDGER/pass-0001/done.json                          all of them are; how many were deferred
     LEDGER/pass-0001/marks/000000-0003/...              entries begun, see `trail`; rarely
+    LEDGER/estimate.json                                what a sample told of the whole manifest
 
 List and put suffice: nothing is renamed, appended or rewritten, so that any store will do and a
 process that dies at any moment leaves either a whole object or none. A shard is done when its
@@ -16,46 +17,18 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from farm import ledger_form
+from farm.effort import Effort
 from farm.errors import RunConflictError
 from farm.ledger_form import SCHEMA_VERSION, to_json
+from farm.ledger_store import Store
 from farm.record import Record
 from farm.row import Row
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-class Listed(Protocol):
-    """One object of a listing."""
-
-    @property
-    def uri(self) -> str:
-        """Where it is."""
-
-
-class Store(Protocol):
-    """What the ledger needs of a store: `farm.storage` has it."""
-
-    def get(self, uri: str, /) -> bytes:
-        """The bytes of an object."""
-
-    def put(self, uri: str, data: bytes, /) -> None:
-        """Stores an object, replacing what is there."""
-
-    def put_new(self, uri: str, data: bytes, /) -> bool:
-        """Stores an object unless there is one already; whether it did."""
-
-    def exists(self, uri: str, /) -> bool:
-        """Whether there is such an object."""
-
-    def join(self, uri: str, key: str, /) -> str:
-        """The URI of a key below another."""
-
-    def list_files(self, uri: str, /) -> Iterator[Listed]:
-        """The objects below a URI, in order of their names."""
 
 
 class PassReason(StrEnum):
@@ -130,11 +103,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PlanSeal:
-    """The end of a plan: nothing is added after it."""
+    """The end of a plan: nothing is added after it.
+
+    `drawn_from` is how many rows a sample was drawn from.
+    """
 
     parts: int
     rows: int
     carried: int = 0
+    drawn_from: int | None = None
 
 
 class Ledger:
@@ -208,7 +185,8 @@ class Ledger:
         if not self._store.exists(uri):
             return None
         fields = self._read_json(uri)
-        return PlanSeal(fields["parts"], fields["rows"], fields["carried"])
+        known = ("parts", "rows", "carried", "drawn_from")
+        return PlanSeal(**{name: fields[name] for name in known if name in fields})
 
     def finish_pass(self, number: int, deferred: int, retryable: int = 0) -> None:
         """Marks a pass as done, so that nobody need list its results to know.
@@ -260,10 +238,12 @@ class Ledger:
         listed = self._store.list_files(self._at(number, "results/"))
         return {_.uri.rpartition("/")[2].removesuffix(".parquet") for _ in listed}
 
-    def commit(self, ref: ShardRef, records: Sequence[Record]) -> bool:
+    def commit(
+        self, ref: ShardRef, records: Sequence[Record], effort: Effort | None = None
+    ) -> bool:
         """Stores a shard's records, once; False where another attempt has done so already."""
         uri = self._at(ref.number, f"results/{ref.name}.parquet")
-        return self._store.put_new(uri, ledger_form.results(records))
+        return self._store.put_new(uri, ledger_form.results(records, effort))
 
     def results(self, ref: ShardRef, columns: Sequence[str] | None = None) -> "pa.Table":
         """The committed records of one shard."""
@@ -286,6 +266,20 @@ class Ledger:
         key = f"marks/{shard}/" if shard else "marks/"
         listed = self._store.list_files(self._at(number, key))
         return [each.uri.rpartition(key)[2] for each in listed]
+
+    def stored(self, number: int) -> tuple[int, int]:
+        """How many objects a pass has in the ledger, and how many bytes they have."""
+        sizes = [listed.size for listed in self._store.list_files(self._at(number, ""))]
+        return len(sizes), sum(sizes)
+
+    def put_estimate(self, estimate: dict[str, Any]) -> None:
+        """Stores what a sample told of the whole manifest, over what an earlier one did."""
+        self._store.put(self._store.join(self.uri, "estimate.json"), to_json(estimate))
+
+    def read_estimate(self) -> dict[str, Any] | None:
+        """What the newest sample told, None where there was none."""
+        uri = self._store.join(self.uri, "estimate.json")
+        return self._read_json(uri) if self._store.exists(uri) else None
 
     def put_summary(self, summary: dict[str, Any]) -> str:
         """Stores the newest summary, for people and dashboards; returns where."""

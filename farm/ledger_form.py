@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import farm
+from farm.effort import Effort
 from farm.errors import RunConflictError
 from farm.record import Record, record_schema
 from farm.row import Row
@@ -23,6 +24,7 @@ _OLDEST_READ = 1
 
 _VERSION_KEY = b"thumbfarm.schema_version"
 _FARM_KEY = b"thumbfarm.version"
+_EFFORT_KEY = b"thumbfarm.effort"
 _STAMP = {_VERSION_KEY: str(SCHEMA_VERSION), _FARM_KEY: farm.__version__}
 
 _ROW_SCHEMA = pa.schema([("number", pa.int64()), ("fields", pa.string()), ("error", pa.string())])
@@ -65,10 +67,11 @@ def read_shard(part: bytes, index: int, uri: str) -> list[Row]:
     ]
 
 
-def results(records: Sequence[Record]) -> bytes:
-    """The records of a shard."""
+def results(records: Sequence[Record], effort: Effort | None = None) -> bytes:
+    """The records of a shard, with what it took in their metadata, where that is known."""
     buffer = io.BytesIO()
-    schema = record_schema().with_metadata(_STAMP)
+    more = {} if effort is None else {_EFFORT_KEY: json.dumps(effort.to_fields())}
+    schema = record_schema().with_metadata(_STAMP | more)
     table = pa.Table.from_pylist([record.to_row() for record in records], schema)
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
@@ -77,6 +80,12 @@ def results(records: Sequence[Record]) -> bytes:
 def read_table(data: bytes, columns: Sequence[str] | None, uri: str) -> pa.Table:
     """Some columns of a Parquet object, or all; raises RunConflictError for a newer farm's."""
     return _open(data, uri).read(columns=columns, use_threads=False)
+
+
+def effort_of(results: pa.Table) -> Effort | None:
+    """What a shard took, of whose records this is; None where an older farm did it."""
+    told = (results.schema.metadata or {}).get(_EFFORT_KEY)
+    return None if told is None else Effort.from_fields(json.loads(told))
 
 
 def _row_values(row: Row) -> dict[str, Any]:

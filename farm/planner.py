@@ -45,6 +45,7 @@ class Planner:
         self._pass = one
         self._options = options
         self._carried = 0
+        self._drawn_from: int | None = None
 
     def describe(self) -> str:
         """One line for people."""
@@ -111,7 +112,8 @@ class Planner:
             count = sum(map(len, shards))
             yield self.ledger.put_part(self.number, number, shards), count
             rows, number = rows + count, number + 1
-        self.ledger.seal_plan(self.number, PlanSeal(number, rows, self._carried))
+        seal = PlanSeal(number, rows, self._carried, self._drawn_from)
+        self.ledger.seal_plan(self.number, seal)
 
     def _cut(self, begun: "_Begun", parts: int) -> Iterator[list[list[Row]]]:
         """Parts of shards: small ones first, so that every worker soon has something to do."""
@@ -152,7 +154,8 @@ class Planner:
         sources = SourceList(self.job.manifest, self.ledger.uri, self.job.destination)
         rows = sources.rows(self._pass.manifest)
         if self._options.sample is not None:
-            return iter(_sample(rows, self._options.sample))
+            sample, self._drawn_from = _sample(rows, self._options.sample)
+            return iter(sample)
         return itertools.islice(rows, self._options.limit)
 
     def _not_done(self, rows: Iterator[Row], begun: "_Begun") -> Iterator[Row]:
@@ -187,9 +190,13 @@ class _Begun:
 
 
 class Planned:
-    """A plan in the making, in a thread of its own."""
+    """A plan in the making, in a thread of its own.
+
+    `before` names the shards that were committed before this command, None until it has looked.
+    """
 
     def __init__(self, planner: Planner) -> None:
+        self.before: frozenset[str] | None = None
         self._planner = planner
         self._lock = threading.Lock()
         self._ready: list[ShardRef] = []
@@ -228,7 +235,7 @@ class Planned:
 
     def _plan(self) -> None:
         planner = self._planner
-        committed = planner.ledger.committed(planner.number)
+        committed = self.before = frozenset(planner.ledger.committed(planner.number))
         if (seal := planner.ledger.read_seal(planner.number)) is not None:
             self._hand_out(planner.ledger.parts(planner.number), seal.rows, committed)
             return
@@ -237,7 +244,7 @@ class Planned:
             if self._given_up.is_set():
                 return
 
-    def _hand_out(self, parts: list[Part], rows: int, committed: set[str]) -> None:
+    def _hand_out(self, parts: list[Part], rows: int, committed: frozenset[str]) -> None:
         refs = self._planner.ledger.shards(self._planner.number, parts)
         todo = [ref for ref in refs if ref.name not in committed]
         # Which rows a shard holds is not read: its share stands for them.
@@ -269,13 +276,17 @@ def _cut_shards(
         yield shard
 
 
-def _sample(rows: Iterable[Row], count: int) -> list[Row]:
-    """`count` random rows in their order, the same ones each time (Vitter's algorithm R)."""
+def _sample(rows: Iterable[Row], count: int) -> tuple[list[Row], int]:
+    """`count` random rows in their order, the same ones each time, and of how many.
+
+    By Vitter's algorithm R.
+    """
     chooser = random.Random(_SAMPLE_SEED)
     kept: list[Row] = []
-    for seen, row in enumerate(rows):
+    seen = 0
+    for seen, row in enumerate(rows, 1):
         if len(kept) < count:
             kept.append(row)
-        elif (place := chooser.randint(0, seen)) < count:
+        elif (place := chooser.randint(0, seen - 1)) < count:
             kept[place] = row
-    return sorted(kept, key=lambda row: row.number)
+    return sorted(kept, key=lambda row: row.number), seen

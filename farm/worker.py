@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from farm import storage
+from farm.effort import Effort
 from farm.errors import FarmError, StoreError
 from farm.isolation import LanePool
 from farm.ledger import Ledger, ShardRef
@@ -191,7 +192,7 @@ class Worker:
     def _attempt(
         self, ref: ShardRef, run: str, is_final: bool, last_taken: Callable[[], object]
     ) -> Summary:
-        started = time.monotonic()
+        began, started = time.time(), time.monotonic()
         ledger = _ledger(ref.ledger)
         if ledger.is_committed(ref):
             return Summary(ref.name, committed=False, was_done=True, worker=self.name)
@@ -211,12 +212,11 @@ class Worker:
         if not walk.has_begun and run in self._drains:
             # Left as it is: committing that nothing was tried would only make work for later.
             return Summary(ref.name, committed=False, blocked_by="drain", worker=self.name)
-        summary = replace(
-            _summarize(ref.name, records), seconds=time.monotonic() - started, worker=self.name
-        )
+        effort = Effort(self.name, began, time.monotonic() - started, self.pool.lanes)
+        summary = replace(_summarize(ref.name, records), seconds=effort.seconds, worker=self.name)
         if walk.blocked_by is not None:
             return _blocked(summary, walk.blocked_by)
-        committed = ledger.commit(ref, records)
+        committed = ledger.commit(ref, records, effort)
         return replace(summary, committed=committed, was_done=not committed)
 
     def _walked(

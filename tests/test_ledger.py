@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farm import storage
+from farm.effort import Effort
 from farm.errors import RunConflictError
 from farm.ledger import Ledger, Part, Pass, PassReason, PlanSeal, ShardRef
+from farm.ledger_form import SCHEMA_VERSION, effort_of
 from farm.record import Record, Status
 from farm.row import Row
 from tests.recipes import plan_rows
@@ -107,9 +109,9 @@ class TestPlan:
 
     def test_the_seal_is_put_once(self, ledger):
         assert ledger.read_seal(1) is None
-        ledger.seal_plan(1, PlanSeal(2, 30, carried=4))
+        ledger.seal_plan(1, PlanSeal(2, 30, carried=4, drawn_from=99))
         ledger.seal_plan(1, PlanSeal(9, 9))
-        assert ledger.read_seal(1) == PlanSeal(2, 30, carried=4)
+        assert ledger.read_seal(1) == PlanSeal(2, 30, carried=4, drawn_from=99)
 
     @given(st.lists(st.lists(ROWS, min_size=1, max_size=4), min_size=1, max_size=4))
     def test_any_row_that_json_can_say_survives(self, shards):
@@ -163,6 +165,21 @@ class TestResults:
         tables = [table["row"].to_pylist() for table in ledger.tables(1, ["row"])]
         assert tables == [[1, 2], [3]]
 
+    def test_results_tell_what_they_took_where_that_is_known(self, ledger):
+        effort = Effort("h:1", 1e9, 2.5, 4)
+        ledger.commit(ref_of(ledger, index=0), [ok(1)], effort)
+        ledger.commit(ref_of(ledger, index=1), [ok(2)])
+        assert [effort_of(table) for table in ledger.tables(1, ["row"])] == [effort, None]
+
+    def test_what_a_pass_takes_is_listed(self, ledger):
+        assert ledger.stored(1) == (0, 0)
+        ledger.commit(ref_of(ledger), [ok(1)])
+        ledger.put_part(1, 0, [plan_rows(1)])
+        ledger.finish_pass(2, 0)
+        objects, size_bytes = ledger.stored(1)
+        assert objects == 2
+        assert 1000 < size_bytes < 50_000
+
     def test_a_shard_without_records(self, ledger):
         assert ledger.commit(ref_of(ledger), [])
         assert ledger.results(ref_of(ledger)).num_rows == 0
@@ -179,3 +196,11 @@ def test_a_reference_is_small_whatever_the_shard_weighs():
     ref = ShardRef("s3://bucket/prefix/_ledger", 12, 345_678, 32, 31)
     assert len(repr(ref)) < 150
     assert ref.name == "345678-0031"
+
+
+def test_the_newest_estimate_is_kept(ledger):
+    assert ledger.read_estimate() is None
+    for entries in (10, 20):
+        ledger.put_estimate({"entries": entries})
+    kept = ledger.read_estimate()
+    assert (kept["entries"], kept["schema_version"]) == (20, SCHEMA_VERSION)

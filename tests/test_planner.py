@@ -183,9 +183,17 @@ class TestRows:
         plan(planner_of(job, ledger, RunOptions(sample=1000)))
         assert len(rows_of(ledger)) == ROWS
 
+    def test_the_plan_of_a_sample_tells_of_how_many_rows_it_is(self, job):
+        sampled, whole = new_ledger(), new_ledger()
+        plan(planner_of(job, sampled, RunOptions(sample=20)))
+        plan(planner_of(job, whole))
+        assert sampled.read_seal(1).drawn_from == ROWS
+        assert whole.read_seal(1).drawn_from is None
+
     @given(st.integers(0, 40), st.integers(1, 40))
     def test_any_sample_has_so_many_rows(self, rows, count):
-        sample = module._sample(plan_rows(rows), count)
+        sample, drawn_from = module._sample(plan_rows(rows), count)
+        assert drawn_from == rows
         assert len(sample) == min(rows, count)
         assert len({row.number for row in sample}) == len(sample)
 
