@@ -30,7 +30,7 @@ _BLOCKED_LEAST = 3
 class ShardWalk:
     """One walk over rows by a few threads.
 
-    `drain_started` tells when the run's drain began, None while it goes on. With `is_final`, causes
+    `drain_ends`: when a drain drops what is under way, None without one. With `is_final`, causes
     from outside fail entries instead of giving the shard up. With a `trail`, entries are begun one
     by one, each marked, suspects first and without convicts. After `run`, `has_begun` tells
     whether any row was taken, and `blocked_by` is the cause for which the shard was given up.
@@ -43,7 +43,7 @@ class ShardWalk:
         rows: list[Row],
         *,
         worker: str,
-        drain_started: Callable[[], float | None],
+        drain_ends: Callable[[], float | None],
         is_final: bool,
         trail: Trail | None = None,
     ) -> None:
@@ -51,7 +51,7 @@ class ShardWalk:
         self._trail = trail
         self._threads = pool.lanes + (_BESIDE_FAR if _is_far(job, rows) else _BESIDE_NEAR)
         self.pace = Pace(job, rows)
-        self._drain_started = drain_started
+        self._drain_ends = drain_ends
         self._settings = job.settings
         self._rows = rows
         self._todo = iter(_suspects_first(rows, trail.suspects if trail is not None else ()))
@@ -83,12 +83,12 @@ class ShardWalk:
         return [self._records[index] for index in range(len(self._rows))]
 
     def _is_draining(self) -> bool:
-        return self._drain_started() is not None
+        return self._drain_ends() is not None
 
     def _must_stop(self) -> bool:
         return (
             self.blocked_by is not None
-            or self._drain_started() is not None
+            or self._is_draining()
             or time.monotonic() > self._budget_ends
         )
 
@@ -102,8 +102,8 @@ class ShardWalk:
             self._drop_after_drain()
 
     def _drop_after_drain(self) -> None:
-        began = self._drain_started()
-        if began is not None and time.monotonic() > began + self._settings.drain_seconds:
+        ends = self._drain_ends()
+        if ends is not None and time.monotonic() > ends:
             with self._lock:
                 for lane in self._in_lanes:
                     lane.kill()
@@ -132,7 +132,7 @@ class ShardWalk:
 
     def _take(self) -> tuple[int, Row] | None:
         with self._lock:
-            if self._drain_started() is not None:
+            if self._is_draining():
                 return None
             if not self.has_begun:
                 # The clock runs from here. One row is always taken, so that a budget that is too
@@ -156,7 +156,7 @@ class ShardWalk:
         # At least one, whatever is left of the budget: else an entry that uses all of it up, time
         # and again, would be deferred for ever.
         for number, (index, row, first) in enumerate(self._alone):
-            if (number and self._must_stop()) or self._drain_started() or self.blocked_by:
+            if (number and self._must_stop()) or self._is_draining() or self.blocked_by:
                 return
             self._mark(row)
             with self.pace.under_way(row):

@@ -26,7 +26,7 @@ def make_one(job: Job, fields: dict[str, Any]) -> Record:
             job.model_copy(update={"settings": settings}),
             [Row(1, fields)],
             worker=str(os.getpid()),
-            drain_started=lambda: None,
+            drain_ends=lambda: None,
             is_final=True,
         )
         return walk.run()[0]

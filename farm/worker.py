@@ -17,6 +17,7 @@ from functools import lru_cache
 
 from farm import storage
 from farm.effort import Effort
+from farm.drain import Drains
 from farm.errors import FarmError, StoreError
 from farm.isolation import LanePool
 from farm.ledger import Ledger, ShardRef
@@ -77,7 +78,7 @@ class Worker:
         gpu_lost: Callable[[str], object] = lambda cause: None,
     ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
-        self._drains: dict[str, float] = {}
+        self._drains = Drains()
         self.pool = LanePool(
             lanes=settings.lanes or usable_cores(),
             reserved=settings.reserved_lanes,
@@ -102,7 +103,16 @@ class Worker:
 
     def drain(self, run: str) -> None:
         """Lets no new entry of a run start; its shards commit what they have."""
-        self._drains.setdefault(run, time.monotonic())
+        self._drains.begin(run)
+
+    def leave(self, seconds: float) -> None:
+        """Lets no new entry start at all; those under way, urgent ones too, have some seconds."""
+        self._drains.begin_all(seconds)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether this worker takes no more work."""
+        return self._drains.is_of_all
 
     def close(self) -> None:
         """Ends the lanes; urgent entries under way end as `deferred`."""
@@ -197,19 +207,20 @@ class Worker:
         if ledger.is_committed(ref):
             return Summary(ref.name, committed=False, was_done=True, worker=self.name)
         trail = Trail(ledger, ref, run) if ref.losses >= LOSSES_BEFORE_MARKS else None
+        job = _job(ref.ledger, ref.number)
         walk = ShardWalk(
             self.pool,
-            _job(ref.ledger, ref.number),
+            job,
             ledger.read_shard(ref),
             worker=self.name,
-            drain_started=lambda: self._drains.get(run),
+            drain_ends=lambda: self._drains.ends(run, job.settings.drain_seconds),
             is_final=is_final,
             trail=trail,
         )
         with self._counting:
             self._paces[threading.get_ident()] = (run, walk.pace)
         records = self._walked(walk, last_taken, trail)
-        if not walk.has_begun and run in self._drains:
+        if not walk.has_begun and self._drains.is_of(run):
             # Left as it is: committing that nothing was tried would only make work for later.
             return Summary(ref.name, committed=False, blocked_by="drain", worker=self.name)
         effort = Effort(self.name, began, time.monotonic() - started, self.pool.lanes)

@@ -31,15 +31,16 @@ OK, FAILED, QUARANTINED, DEFERRED = Status
 
 
 class Drain:
-    """A drain that begins on demand."""
+    """A drain that begins on demand and gives what is under way some seconds."""
 
     began = None
+    seconds = 0.0
 
     def begin(self):
         self.began = time.monotonic()
 
     def __call__(self):
-        return self.began
+        return None if self.began is None else self.began + self.seconds
 
 
 @pytest.fixture
@@ -62,12 +63,15 @@ def sources(folder, *recipes):
 
 def new_walk(folder, rows, pool, *, job=None, is_final=False, drain=None, **settings):
     """A walk that has not begun."""
+    job = job or make_job(folder, settings=settings)
+    drain = drain or Drain()
+    drain.seconds = job.settings.drain_seconds
     return ShardWalk(
         pool,
-        job or make_job(folder, settings=settings),
+        job,
         rows,
         worker="here:1",
-        drain_started=drain or Drain(),
+        drain_ends=drain,
         is_final=is_final,
     )
 
