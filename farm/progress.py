@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, replace
 
 from farm.record import Status
-from farm.worker import Summary
+from farm.summary import Summary
 
 _RATE_WINDOW_SECONDS = 60.0
 # A rate is not told from less: one shard that has just ended would make it anything.

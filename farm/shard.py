@@ -32,8 +32,9 @@ class ShardWalk:
 
     `drain_ends`: when a drain drops what is under way, None without one. With `is_final`, causes
     from outside fail entries instead of giving the shard up. With a `trail`, entries are begun one
-    by one, each marked, suspects first and without convicts. After `run`, `has_begun` tells
-    whether any row was taken, and `blocked_by` is the cause for which the shard was given up.
+    by one, each marked, suspects first and without convicts. `ended` is called with each record as
+    its entry ends. After `run`, `has_begun` tells whether any row was taken, and `blocked_by` is
+    the cause for which the shard was given up.
     """
 
     def __init__(
@@ -46,7 +47,9 @@ class ShardWalk:
         drain_ends: Callable[[], float | None],
         is_final: bool,
         trail: Trail | None = None,
+        ended: Callable[[Record], object] = lambda record: None,
     ) -> None:
+        self._ended = ended
         self._work = EntryWork(pool, job, worker, self._watched)
         self._trail = trail
         self._threads = pool.lanes + (_BESIDE_FAR if _is_far(job, rows) else _BESIDE_NEAR)
@@ -79,7 +82,10 @@ class ShardWalk:
             self._await(hands)
             self._await([executor.submit(self._retry_each_alone)])
         for index, row in enumerate(self._rows):
-            self._records.setdefault(index, deferred(row))
+            if index not in self._records:
+                self._records[index] = deferred(row)
+                if self.blocked_by is None:
+                    self._ended(self._records[index])
         return [self._records[index] for index in range(len(self._rows))]
 
     def _is_draining(self) -> bool:
@@ -119,6 +125,8 @@ class ShardWalk:
                 else:
                     self._records[index] = record
                     self._notice(error)
+            if not isinstance(error, LaneError):
+                self._ended(record)
 
     def _attempt(self, row: Row) -> tuple[Record, FarmError | None]:
         if self._trail is not None and row.number in self._trail.convicts:
@@ -162,6 +170,7 @@ class ShardWalk:
             with self.pace.under_way(row):
                 record = retry_alone(self._work, row, first, is_dropped=self._is_draining)
             self._records[index] = record
+            self._ended(record)
 
     @contextmanager
     def _watched(self, lane: Lane) -> Iterator[None]:

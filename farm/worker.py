@@ -12,21 +12,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, partial
 
-from farm import storage
-from farm.effort import Effort
+from farm import journal, storage
 from farm.drain import Drains
+from farm.effort import Effort
 from farm.errors import FarmError, StoreError
 from farm.isolation import LanePool
 from farm.ledger import Ledger, ShardRef
 from farm.machine import usable_cores
+from farm.meter import Meter
 from farm.pace import EntryUnderWay, Pace, WorkerPace
 from farm.record import Record
 from farm.settings import Limits, Settings
 from farm.shard import ShardWalk
 from farm.spec import Entry, Job
+from farm.summary import Summary
 from farm.trail import LOSSES_BEFORE_MARKS, Trail
 from farm.urgent import UrgentEntry
 
@@ -35,39 +37,12 @@ _URGENT_BESIDE = 8
 _CANCELLED_KEPT = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """A shard attempt in under 1 kB: counts, or the environment's cause that stopped it.
-
-    `committed` is False where the attempt gave up (`blocked_by` says why) and where another one
-    had committed before (`was_done`).
-    """
-
-    name: str
-    committed: bool
-    was_done: bool = False
-    blocked_by: str | None = None
-    blocked_message: str = ""
-    counts: dict[str, int] = field(default_factory=dict)
-    codes: dict[str, int] = field(default_factory=dict)
-    pictures: int = 0
-    bytes_read: int = 0
-    bytes_written: int = 0
-    seconds: float = 0.0
-    worker: str = ""
-
-    @property
-    def entries(self) -> int:
-        """Entries that have a record."""
-        return sum(self.counts.values())
-
-
 class Worker:
     """What one worker process keeps between shards: its lanes and the runs that it is draining.
 
     `gpu_lost` is called with the cause when a GPU is given up: the worker should then leave.
     `entry_slots` is how many urgent entries are worth having here at once, `entry_threads` runs
-    them.
+    them. `meter` counts what ends here, where somebody wants to know.
     """
 
     def __init__(
@@ -76,7 +51,9 @@ class Worker:
         *,
         zygote_address: str | None = None,
         gpu_lost: Callable[[str], object] = lambda cause: None,
+        meter: Meter | None = None,
     ) -> None:
+        self.meter = meter
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._drains = Drains()
         self.pool = LanePool(
@@ -87,6 +64,7 @@ class Worker:
             gpus=settings.gpus,
             gpu_seats=settings.gpu_seats,
             gpu_lost=gpu_lost,
+            meter=meter,
         )
         self.entry_slots = self.pool.lanes + settings.reserved_lanes + _URGENT_BESIDE
         self.entry_threads = ThreadPoolExecutor(self.entry_slots, "farm-urgent")
@@ -152,10 +130,12 @@ class Worker:
             if key in self._cancelled:
                 work.cancel()
         try:
-            return work.run()
+            record = work.run()
         finally:
             with self._counting:
                 del self._entries[key]
+        self._note(record)
+        return record
 
     def cancel_entry(self, key: str) -> None:
         """Ends an urgent entry, also one that has yet to come: messages may overtake each other."""
@@ -182,11 +162,26 @@ class Worker:
         """
         with self._counted():
             try:
-                return self._attempt(ref, run, is_final, last_taken)
+                summary = self._attempt(ref, run, is_final, last_taken)
             except FarmError as error:
                 if not error.environment and not isinstance(error, StoreError):
                     raise
-                return _blocked(Summary(ref.name, committed=False, worker=self.name), error)
+                summary = Summary(ref.name, committed=False, worker=self.name).blocked(error)
+        if journal.is_on():
+            journal.tell_attempt(summary, run=run, pass_number=ref.number)
+        return summary
+
+    def _note(self, record: Record, **where: object) -> None:
+        """Counts an entry that ended here, and logs one that failed."""
+        if self.meter is not None:
+            self.meter.entry_ended(record)
+        if record.error_code is not None and journal.is_on():
+            journal.tell_failure(record, **where)
+
+    @property
+    def under_way(self) -> dict[str, int]:
+        """Shards and urgent entries that are under way."""
+        return {"shards": self._shards_under_way, "urgent_entries": len(self._entries)}
 
     @contextlib.contextmanager
     def _counted(self) -> Iterator[None]:
@@ -216,6 +211,7 @@ class Worker:
             drain_ends=lambda: self._drains.ends(run, job.settings.drain_seconds),
             is_final=is_final,
             trail=trail,
+            ended=partial(self._note, run=run, pass_number=ref.number, shard=ref.name),
         )
         with self._counting:
             self._paces[threading.get_ident()] = (run, walk.pace)
@@ -224,9 +220,9 @@ class Worker:
             # Left as it is: committing that nothing was tried would only make work for later.
             return Summary(ref.name, committed=False, blocked_by="drain", worker=self.name)
         effort = Effort(self.name, began, time.monotonic() - started, self.pool.lanes)
-        summary = replace(_summarize(ref.name, records), seconds=effort.seconds, worker=self.name)
+        summary = Summary.of(ref.name, records, seconds=effort.seconds, worker=self.name)
         if walk.blocked_by is not None:
-            return _blocked(summary, walk.blocked_by)
+            return summary.blocked(walk.blocked_by)
         committed = ledger.commit(ref, records, effort)
         return replace(summary, committed=committed, was_done=not committed)
 
@@ -276,22 +272,3 @@ def _ledger(uri: str) -> Ledger:
 @lru_cache(maxsize=8)
 def _job(ledger: str, number: int) -> Job:
     return Job.model_validate(_ledger(ledger).read_pass(number).job)
-
-
-def _blocked(summary: Summary, cause: FarmError) -> Summary:
-    return replace(
-        summary, counts={}, codes={}, blocked_by=cause.code, blocked_message=str(cause)[:300]
-    )
-
-
-def _summarize(name: str, records: list[Record]) -> Summary:
-    codes = collections.Counter(_.error_code for _ in records if _.error_code is not None)
-    return Summary(
-        name,
-        committed=False,
-        counts=dict(collections.Counter(_.status.value for _ in records)),
-        codes=dict(codes.most_common(8)),
-        pictures=sum(len(_.artifacts) for _ in records),
-        bytes_read=sum(_.bytes_read for _ in records),
-        bytes_written=sum(artifact.size_bytes for _ in records for artifact in _.artifacts),
-    )

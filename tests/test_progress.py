@@ -4,7 +4,7 @@ import pytest
 
 from farm import progress
 from farm.progress import Tally
-from farm.worker import Summary
+from farm.summary import Summary
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from farm.record import Status
 from farm.run import Event, RunState, Stop, run_job
 from farm.source_list import SourceList
 from farm.spec import Job
+from farm.summary import Summary
 from farm.trail import Trail
-from farm.worker import Summary
 from tests.recipes import (
     make_job,
     make_ledger,

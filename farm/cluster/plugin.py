@@ -14,15 +14,18 @@ from typing import Any
 from distributed import secede
 from distributed.diagnostics.plugin import WorkerPlugin
 
+from farm import journal, metrics
 from farm.cluster.recycling import retirement
 from farm.cluster.release import RELEASE, difference
 from farm.errors import ClusterError
 from farm.ledger import ShardRef
+from farm.meter import Meter
 from farm.pace import WorkerPace
 from farm.record import Record
 from farm.settings import Limits, Settings
 from farm.spec import Entry
-from farm.worker import Summary, Worker
+from farm.summary import Summary
+from farm.worker import Worker
 
 SLOT_PREFIX = "farm-slot "
 SHARD_SLOT = SLOT_PREFIX + RELEASE
@@ -91,7 +94,13 @@ def _start(
 ) -> Worker:
     global _worker
     with _lock:
-        _worker = _worker or Worker(settings, zygote_address=zygote_address, gpu_lost=gpu_lost)
+        if _worker is None:
+            journal.set_up()
+            meter = Meter() if metrics.is_installed() else None
+            _worker = Worker(
+                settings, zygote_address=zygote_address, gpu_lost=gpu_lost, meter=meter
+            )
+            metrics.publish(_worker)
         return _worker
 
 
@@ -99,6 +108,7 @@ def _stop() -> None:
     global _worker
     with _lock:
         if _worker is not None:
+            metrics.withdraw()
             _worker.close()
         _worker = None
 

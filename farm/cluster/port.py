@@ -13,7 +13,7 @@ from farm.pace import EntryUnderWay
 from farm.record import Record
 from farm.settings import Limits
 from farm.spec import Entry
-from farm.worker import Summary
+from farm.summary import Summary
 
 
 class OutcomeKind(StrEnum):

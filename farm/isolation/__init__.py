@@ -8,5 +8,6 @@ from farm.isolation.handover import EarlyZygote
 from farm.isolation.lane import Lane, Reply, request_of
 from farm.isolation.made import Made, made_of
 from farm.isolation.pool import LanePool
+from farm.isolation.turn import Load
 
-__all__ = ["EarlyZygote", "Lane", "LanePool", "Made", "Reply", "made_of", "request_of"]
+__all__ = ["EarlyZygote", "Lane", "LanePool", "Load", "Made", "Reply", "made_of", "request_of"]

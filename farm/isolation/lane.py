@@ -19,6 +19,7 @@ from farm.errors import (
     error_from,
 )
 from farm.isolation import wire
+from farm.meter import LaneEnd
 from farm.range_file import ReadAt
 from farm.settings import LaneRules, Limits
 from farm.spec import Entry
@@ -74,6 +75,7 @@ class Lane:
     """One isolated process that works on one entry at a time.
 
     With `is_shared` others work in the same process, and it can be ended for all of them only.
+    `was_killed` where it was ended before it had answered.
     """
 
     is_shared: ClassVar[bool] = False
@@ -82,20 +84,23 @@ class Lane:
         self.pid = pid
         self.entries_done = 0
         self.is_alive = True
+        self.was_killed = False
         self._began = time.monotonic()
         self._sock = sock
         self._parent = parent
 
-    def is_worn(self, rules: LaneRules) -> bool:
-        """Whether a fresh one should take its place: by its entries, its age or its memory."""
+    def wear(self, rules: LaneRules) -> LaneEnd | None:
+        """Why a fresh one should take its place: its entries, its age or its memory."""
+        if self.entries_done >= rules.entries:
+            return LaneEnd.ENTRIES
         if self.is_shared:
-            return self.entries_done >= rules.entries
-        if self.entries_done >= rules.entries or time.monotonic() - self._began >= rules.seconds:
-            return True
+            return None
+        if time.monotonic() - self._began >= rules.seconds:
+            return LaneEnd.AGE
         # Asked now and then: it takes as long as a hundredth of a small picture.
         if self.entries_done % _ENTRIES_BETWEEN_LOOKS:
-            return False
-        return resident_bytes(self.pid) > rules.resident_bytes
+            return None
+        return LaneEnd.MEMORY if resident_bytes(self.pid) > rules.resident_bytes else None
 
     def call(
         self,
@@ -162,6 +167,7 @@ class Lane:
         """Ends the lane and whatever it started, at once; any thread may, during a call too."""
         if self.is_alive:
             self.is_alive = False
+            self.was_killed = True
             # Not closed: another thread may be waiting on this very descriptor.
             with contextlib.suppress(OSError):
                 self._sock.shutdown(socket.SHUT_RDWR)

@@ -6,13 +6,19 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from farm.errors import FarmError, LaneCrashError, LaneError
+from farm.errors import FarmError, LaneCrashError, LaneError, LaneMemoryError, LaneTimeoutError
 from farm.isolation.gpu_lane import GpuLane, start_gpus, working
 from farm.isolation.handover import take_over
 from farm.isolation.lane import Lane
 from farm.isolation.parent import Zygote
-from farm.isolation.turn import Turns
+from farm.isolation.turn import Load, Turns
+from farm.meter import LaneEnd, Meter
 from farm.settings import LaneRules
+
+_LOSSES: dict[type[FarmError], LaneEnd] = {
+    LaneTimeoutError: LaneEnd.TIMEOUT,
+    LaneMemoryError: LaneEnd.OUT_OF_MEMORY,
+}
 
 _logger = logging.getLogger(__name__)
 
@@ -24,7 +30,7 @@ class LanePool:
     `gpu_seats`, which are lanes to whoever leases them. The attribute `lanes` is their sum. So many
     `reserved` processes more are for urgent entries alone, and made when the first one needs them.
     `gpu_lost` is called with the cause when a GPU is given up after too many deaths of its process.
-    `zygote_address` is where an `EarlyZygote` may wait for a pool.
+    `zygote_address` is where an `EarlyZygote` may wait for a pool. `meter` counts ends of lanes.
 
     Thread-safe. `close` ends all of them; they also end by themselves when this process dies.
     Raises ClusterError where lanes cannot be started, or fewer GPUs work than the number asked for.
@@ -40,8 +46,10 @@ class LanePool:
         gpus: int | Literal["all"] = 0,
         gpu_seats: int = 16,
         gpu_lost: Callable[[str], object] = lambda cause: None,
+        meter: Meter | None = None,
     ) -> None:
         self._rules = rules
+        self._meter = meter
         self._gpu_lost = gpu_lost
         self._turns = Turns(lanes, reserved=reserved)
         self._lock = threading.Lock()
@@ -87,22 +95,27 @@ class LanePool:
         """
         with self._place(alone=alone, urgent=urgent, gpu=gpu) as (gpu_lane, lane):
             # Anything but an answer leaves the conversation in an unknown place.
-            has_answered = False
+            end: LaneEnd | None = LaneEnd.KILLED
             try:
                 yield lane
-                has_answered = True
+                end = None
             except LaneCrashError:
+                end = LaneEnd.KILLED if lane.was_killed else LaneEnd.CRASH
                 # It may live, but have lied: then it is not asked again, nor what it shares.
                 lane.kill()
                 raise
             except FarmError as error:
-                has_answered = not isinstance(error, LaneError)
+                lost = isinstance(error, LaneError)
+                end = _LOSSES.get(type(error), LaneEnd.CRASH) if lost else None
                 raise
             finally:
-                if has_answered and lane.is_alive and not lane.is_worn(self._rules):
+                if end is None:
+                    end = lane.wear(self._rules) if lane.is_alive else LaneEnd.KILLED
+                if end is None:
                     (self if gpu_lane is None else gpu_lane).keep(lane)
                 else:
                     lane.close()
+                    self._count(end if gpu_lane is None else None)
 
     @contextlib.contextmanager
     def _place(
@@ -126,7 +139,7 @@ class LanePool:
         with self._lock:
             if not self._zygote.is_alive:
                 # Its lanes died with it.
-                self._close_idle()
+                self._close_idle(LaneEnd.ZYGOTE)
                 self._zygote.close()
                 self._zygote = Zygote(self._rules)
             if self._idle and not fresh:
@@ -134,6 +147,7 @@ class LanePool:
             if self._idle:
                 # A lane more than slots would be a memory budget more than promised.
                 self._idle.pop(0).close()
+                self._count(LaneEnd.LONE)
             zygote = self._zygote
         return zygote.fork()
 
@@ -145,6 +159,16 @@ class LanePool:
         for gpu in self._gpus:
             gpu.close()
 
-    def _close_idle(self) -> None:
+    def _close_idle(self, end: LaneEnd | None = None) -> None:
         while self._idle:
             self._idle.pop().close()
+            self._count(end)
+
+    def _count(self, end: LaneEnd | None) -> None:
+        """Counts the end of a lane of the CPU; seats end as their GPU's process does."""
+        if self._meter is not None and end is not None:
+            self._meter.lane_ended(end)
+
+    def load(self) -> Load:
+        """How many of all places are taken just now, and how many entries wait for one."""
+        return self._turns.load()

@@ -42,6 +42,18 @@ class _Ask:
         return 1 if self.urgent else 3
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How many have a turn, on which places, and how many wait for one; seats by their GPU."""
+
+    lanes: int
+    lanes_busy: int
+    reserved: int
+    reserved_busy: int
+    seats_busy: "dict[GpuLane, int]"
+    waiting: int
+
+
 class Turns:
     """Turns on lanes of the CPU and on the seats of GPUs, or one turn with none beside it.
 
@@ -52,7 +64,8 @@ class Turns:
     """
 
     def __init__(self, lanes: int, *, reserved: int = 0) -> None:
-        self._free = {_Cpu.LANE: lanes, _Cpu.RESERVED: reserved}
+        self._all = {_Cpu.LANE: lanes, _Cpu.RESERVED: reserved}
+        self._free = dict(self._all)
         self._free_seats: dict[GpuLane, int] = {}
         self._taken = 0
         self._is_alone = False
@@ -69,6 +82,19 @@ class Turns:
         """To be called when a GPU got ready, or was given up."""
         with self._lock:
             self._grant()
+
+    def load(self) -> Load:
+        """How many work and wait just now."""
+        with self._lock:
+            busy = {place: self._all[place] - self._free[place] for place in _Cpu}
+            return Load(
+                lanes=self._all[_Cpu.LANE],
+                lanes_busy=busy[_Cpu.LANE],
+                reserved=self._all[_Cpu.RESERVED],
+                reserved_busy=busy[_Cpu.RESERVED],
+                seats_busy={gpu: gpu.seats - free for gpu, free in self._free_seats.items()},
+                waiting=len(self._waiting),
+            )
 
     @contextlib.contextmanager
     def turn(
