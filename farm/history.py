@@ -1,8 +1,8 @@
 """What became of a job's entries, over all passes that took them up."""
 
 import collections
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import pyarrow as pa
@@ -10,9 +10,11 @@ import pyarrow.compute as pc
 
 from farm.errors import error_classes
 from farm.ledger import Ledger, Pass, PassReason
+from farm.prices import Usage
 from farm.record import Record, Status
 from farm.row import Row
 from farm.row_set import RowSet
+from farm.usage import COLUMNS, UsageTally
 
 # Not those in quarantine: what ended two lanes is not tried again unchanged.
 RETRIED = (Status.FAILED,)
@@ -30,7 +32,10 @@ class PassTotals:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Entries by status and error code; `carried` were done by an earlier pass already."""
+    """Entries by status and error code; `carried` were done by an earlier pass already.
+
+    Pictures and bytes are those of newest records, `used` is all that the passes used.
+    """
 
     entries: int = 0
     carried: int = 0
@@ -40,6 +45,7 @@ class Totals:
     bytes_read: int = 0
     bytes_written: int = 0
     passes: tuple[PassTotals, ...] = ()
+    used: Usage = Usage()
 
     def count(self, status: Status) -> int:
         """Entries of one status."""
@@ -47,11 +53,13 @@ class Totals:
 
     def figures(self) -> dict[str, Any]:
         """All of it by name, as a summary tells it."""
-        return {each.name: getattr(self, each.name) for each in fields(self)} | {
+        own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "used"}
+        return own | {
             "passes": [
                 {"pass": each.number, "reason": each.reason.value, "counts": each.counts}
                 for each in self.passes
-            ]
+            ],
+            "measured": asdict(self.used),
         }
 
 
@@ -68,8 +76,13 @@ def final_tables(ledger: Ledger, columns: list[str] | None = None) -> Iterator[p
         yield table
 
 
-def _final(ledger: Ledger, columns: list[str] | None) -> Iterator[tuple[Pass, pa.Table]]:
-    """The newest record of every row, with the pass that gave it, newest pass first."""
+def _final(
+    ledger: Ledger, columns: list[str] | None, *, every: Callable[[pa.Table], object] | None = None
+) -> Iterator[tuple[Pass, pa.Table]]:
+    """The newest record of every row, with the pass that gave it, newest pass first.
+
+    `every` is given all records, as they were committed.
+    """
     seen = RowSet()
     for one in reversed(chain(ledger.passes())):
         here = RowSet()
@@ -77,6 +90,8 @@ def _final(ledger: Ledger, columns: list[str] | None) -> Iterator[tuple[Pass, pa
             rows = table["row"].to_numpy()
             if one.reason.is_derived:
                 here.add(rows)
+            if every is not None:
+                every(table)
             yield one, table.filter(pa.array(~seen.mask(rows))) if seen else table
         seen.update(here)
 
@@ -94,7 +109,9 @@ def totals(ledger: Ledger) -> Totals:
     by_pass = {one.number: collections.Counter[str]() for one in current}
     codes: collections.Counter[str] = collections.Counter()
     pictures = bytes_read = bytes_written = 0
-    for one, table in _final(ledger, ["row", "status", "error_code", "bytes_read", "artifacts"]):
+    tally = UsageTally()
+    columns = ["row", "status", "error_code", *COLUMNS]
+    for one, table in _final(ledger, columns, every=tally.add):
         by_pass[one.number].update(table["status"].to_pylist())
         codes.update(code for code in table["error_code"].to_pylist() if code is not None)
         bytes_read += pc.sum(table["bytes_read"]).as_py() or 0
@@ -104,6 +121,7 @@ def totals(ledger: Ledger) -> Totals:
     counts = sum(by_pass.values(), collections.Counter[str]())
     seal = ledger.read_seal(current[0].number) if current else None
     carried = seal.carried if seal is not None else 0
+    ended = counts.total() - counts[Status.DEFERRED]
     return Totals(
         entries=sum(counts.values()) + carried,
         carried=carried,
@@ -113,6 +131,7 @@ def totals(ledger: Ledger) -> Totals:
         bytes_read=bytes_read,
         bytes_written=bytes_written,
         passes=tuple(PassTotals(_.number, _.reason, dict(by_pass[_.number])) for _ in current),
+        used=tally.usage(ended, (ledger.stored(_.number) for _ in current)),
     )
 
 
