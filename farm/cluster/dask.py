@@ -48,6 +48,7 @@ class DaskCluster:
     """Any Dask cluster by the address of its scheduler, or an embedded one without an address.
 
     `tls` is what `farm certs` made. `notice` is told, from another thread, what people should know.
+    `run` is what workers call it. `roster` tells of them.
     All methods raise ClusterError once the scheduler was gone for `settings.pause_seconds`.
     """
 
@@ -59,8 +60,9 @@ class DaskCluster:
         workers: int = 1,
         tls: Path | None = None,
         notice: Callable[[str], object] = lambda message: None,
+        run: str | None = None,
     ) -> None:
-        self._run = f"farm-{uuid.uuid4().hex[:12]}"
+        self._run = run or f"farm-{uuid.uuid4().hex[:12]}"
         self._open = functools.partial(
             Connection, settings, scheduler=scheduler, workers=workers, tls=tls
         )
@@ -71,7 +73,7 @@ class DaskCluster:
         self._lock = threading.RLock()
         self._attempts: dict[str, Attempt] = {}
         self._unsent: list[Attempt] = []
-        self._roster = Roster(notice)
+        self.roster = Roster(notice)
         self._held: dict[str, Any] = {}
         self._unplaced: set[str] = set()
         self._serial = itertools.count(1)
@@ -99,7 +101,7 @@ class DaskCluster:
     def _await_first_slot(self) -> None:
         try:
             while self.slots() == 0:
-                self._roster.check(_NO_SLOT_SECONDS)
+                self.roster.check(_NO_SLOT_SECONDS)
                 self._is_alarmed.set()
                 time.sleep(0.1)
         except BaseException:
@@ -110,7 +112,7 @@ class DaskCluster:
         """Workers with lanes, as of a few seconds ago; none while the scheduler is gone."""
         if self._failure is not None:
             raise self._failure
-        return len(self._roster.ready)
+        return len(self.roster.ready)
 
     def _keep(self) -> None:
         """Looks after the connection until the cluster is closed or given up."""
@@ -143,11 +145,11 @@ class DaskCluster:
         except ConnectionError as error:
             self._drop(connection, str(error))
             return
-        self._roster.read(workers)
+        self.roster.read(workers)
         self._held = processing
-        self._roster.check(max(_NO_SLOT_SECONDS, self._pause_seconds))
+        self.roster.check(max(_NO_SLOT_SECONDS, self._pause_seconds))
         placed = {str(key) for keys in processing.values() for key in keys}
-        is_anyone_idle = any(not processing.get(address) for address in self._roster.ready)
+        is_anyone_idle = any(not processing.get(address) for address in self.roster.ready)
         with self._lock:
             unplaced = {key for key in self._attempts if key not in placed and is_anyone_idle}
             for key in unplaced & self._unplaced:
@@ -186,7 +188,7 @@ class DaskCluster:
             self._connection = None
             self._unsent = [*self._attempts.values(), *self._unsent]
             self._attempts.clear()
-        self._roster.forget()
+        self.roster.forget()
         self._lost_since = time.monotonic()
         self._notice(f"waiting for a scheduler, for up to {self._pause_seconds:g} s: {cause}")
         self._urgent.release()
@@ -209,7 +211,7 @@ class DaskCluster:
         with self._lock:
             self._connection = connection
             unsent, self._unsent = self._unsent, []
-        self._roster.begin()
+        self.roster.begin()
         self._watchdog = Watchdog(connection.client, self._stuck_seconds, self._run)
         self._urgent.adopt(connection.client)
         self._notice("going on: there is a scheduler again")

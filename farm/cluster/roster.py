@@ -16,12 +16,13 @@ _MOST_NAMED = 5
 class Roster:
     """The workers of a scheduler, as of the last look at them.
 
-    `ready` are the addresses of those that have slots. `notice` is told once of each release that
-    workers run and this client does not.
+    `ready` are the addresses of those that have slots; `pages` is where these serve /metrics, each
+    as HOST:PORT. `notice` is told once of each release that workers run and this client does not.
     """
 
     def __init__(self, notice: Callable[[str], object]) -> None:
         self.ready: tuple[str, ...] = ()
+        self.pages: tuple[str, ...] = ()
         self._notice = notice
         self._refused: dict[str, str] = {}
         self._told: set[str] = set()
@@ -33,6 +34,7 @@ class Roster:
         """Takes in what the scheduler tells of its workers, by their addresses."""
         resources = {address: facts["resources"] for address, facts in workers.items()}
         self.ready = tuple(each for each, held in resources.items() if held.get(SHARD_SLOT))
+        self.pages = tuple(filter(None, (_page(workers[each]) for each in self.ready)))
         releases = {each: _other_release(held) for each, held in resources.items()}
         self._refused = {
             each: f"worker {_name(each, workers[each])} {difference(release, whose='this client')}"
@@ -50,7 +52,7 @@ class Roster:
 
     def forget(self) -> None:
         """Takes in that nothing is known any more: the scheduler is gone."""
-        self.ready = ()
+        self.ready = self.pages = ()
         self._refused = {}
         self._others = 0
 
@@ -75,6 +77,15 @@ class Roster:
         more = len(messages) - _MOST_NAMED
         named = "; ".join(messages[:_MOST_NAMED])
         return f"no worker can be used: {named}" + (f"; and {more} more" if more > 0 else "")
+
+
+def _page(facts: Mapping[str, Any]) -> str | None:
+    """Where a worker serves its pages, None where it serves none."""
+    port = facts.get("services", {}).get("dashboard")
+    if port is None:
+        return None
+    host = str(facts["host"])
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _other_release(resources: Mapping[str, float]) -> str:

@@ -27,6 +27,22 @@ def facts(name, **resources):
     return {"name": name, "resources": {key: float(value) for key, value in resources.items()}}
 
 
+def test_workers_with_slots_tell_where_their_pages_are():
+    known = Roster(lambda message: None)
+    served = {"services": {"dashboard": 8001}}
+    known.read(
+        {
+            "tcp://a": facts("a", **granted(RELEASE)) | served | {"host": "10.0.0.1"},
+            "tcp://b": facts("b", **granted(RELEASE)) | served | {"host": "fe80::1"},
+            "tcp://c": facts("c", **granted(RELEASE)) | {"services": {}, "host": "10.0.0.2"},
+            "tcp://d": facts("d") | served | {"host": "10.0.0.3"},
+        }
+    )
+    assert known.pages == ("10.0.0.1:8001", "[fe80::1]:8001")
+    known.forget()
+    assert known.pages == ()
+
+
 def granted(release, count=2):
     return {SLOT_PREFIX + release: count}
 
