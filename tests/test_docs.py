@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,17 +13,10 @@ from farm.errors import error_classes
 from farm.settings import Limits, Settings
 from farm.spec import ClipSpec, Entry, Job, PictureSpec, StoryboardSpec, ThumbnailSpec
 from farm.template import PLACEHOLDERS
+from tests.documents import DOCUMENTS, ROOT, blocks, read, without_blocks
 
-ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-
-
-def _read(name: str) -> str:
-    return (ROOT / name).read_text("utf-8")
 
 
 def _first_cells(text: str) -> Iterator[str]:
@@ -47,25 +39,15 @@ def _value(text: str) -> float | str:
     return float(digits.replace(" ", "")) * {"MiB": 1 << 20, "GiB": 1 << 30, "": 1}[unit]
 
 
-def _commands(text: str) -> Iterator[list[str]]:
-    """The words of each `farm ...` line in fenced blocks without a language."""
-    for language, block in _FENCE.findall(text):
-        joined = block.replace("\\\n", " ")
-        for line in joined.splitlines() if not language else ():
-            words = shlex.split(line, comments=True)
-            if words[:1] == ["farm"]:
-                yield words
-
-
 def test_every_error_code_is_documented_once() -> None:
-    documented = list(_first_cells(_read("docs/errors.md")))
+    documented = list(_first_cells(read("docs/errors.md")))
     assert sorted(documented) == sorted(error_classes())
 
 
 @pytest.mark.parametrize("name", ["http_status", "environment"])
 def test_properties_of_error_codes_are_right(name: str) -> None:
     section_status = None
-    for line in _read("docs/errors.md").splitlines():
+    for line in read("docs/errors.md").splitlines():
         if line.startswith("## "):
             section_status = 500
         if said := re.match(r"(?:[A-Z].* )?Status (\d+)", line):
@@ -82,34 +64,34 @@ def test_properties_of_error_codes_are_right(name: str) -> None:
 
 
 def test_every_field_of_an_output_is_documented() -> None:
-    documented = set(_first_cells(_read("docs/outputs.md").partition("## Fit")[0]))
+    documented = set(_first_cells(read("docs/outputs.md").partition("## Fit")[0]))
     assert documented == set(ThumbnailSpec.model_fields)
 
 
 def test_every_field_of_a_storyboard_is_documented() -> None:
-    section = _read("docs/outputs.md").partition("## Storyboards")[2].partition("## ")[0]
+    section = read("docs/outputs.md").partition("## Storyboards")[2].partition("## ")[0]
     own = StoryboardSpec.model_fields.keys() - PictureSpec.model_fields.keys()
     assert set(_first_cells(section)) == own | {"filename"}
 
 
 def test_every_field_of_a_clip_is_documented() -> None:
-    section = _read("docs/outputs.md").partition("## Clips")[2].partition("## ")[0]
+    section = read("docs/outputs.md").partition("## Clips")[2].partition("## ")[0]
     assert set(_first_cells(section)) == set(ClipSpec.model_fields)
 
 
 def test_every_field_of_an_entry_is_documented() -> None:
-    section = _read("docs/manifest.md").partition("## Fields of a row")[2].partition("## URIs")[0]
+    section = read("docs/manifest.md").partition("## Fields of a row")[2].partition("## URIs")[0]
     assert set(_first_cells(section)) == set(Entry.model_fields)
 
 
 def test_every_placeholder_is_documented() -> None:
-    section = _read("docs/manifest.md").partition("## Names of the pictures")[2]
+    section = read("docs/manifest.md").partition("## Names of the pictures")[2]
     found = {name for cell in _first_cells(section) for name in re.findall(r"\{(\w+)\}", cell)}
     assert found == set(PLACEHOLDERS)
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
-    section = _read("docs/running.md").partition("## Settings and limits")[2]
+    section = read("docs/running.md").partition("## Settings and limits")[2]
     rows = dict(re.findall(r"^\| `([\w.]+)` \| ([^|]+?) \|", section, re.MULTILINE))
     settings = {name: field for name, field in Settings.model_fields.items() if name != "limits"}
     settings |= {f"limits.{name}": field for name, field in Limits.model_fields.items()}
@@ -121,7 +103,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_relative_links_resolve(document: Path) -> None:
-    for target in _LINK.findall(_FENCE.sub("", document.read_text("utf-8"))):
+    for target in _LINK.findall(without_blocks(document.read_text("utf-8"))):
         if "://" in target:
             continue
         path, _, anchor = target.partition("#")
@@ -132,30 +114,6 @@ def test_relative_links_resolve(document: Path) -> None:
             assert anchor in anchors, target
 
 
-def test_documented_commands_exist_with_their_options() -> None:
-    import typer.main
-
-    from farm.cli import app
-
-    group = typer.main.get_command(app)
-    commands = getattr(group, "commands", {})
-    seen = set()
-    for document in DOCUMENTS:
-        for words in _commands(document.read_text("utf-8")):
-            name = words[1]
-            assert name in commands, " ".join(words)
-            seen.add(name)
-            command, words = commands[name], words[2:]
-            if hasattr(command, "commands"):
-                assert words[0] in command.commands, f"farm {name} {words[0]}"
-                command, words = command.commands[words[0]], words[1:]
-            known = {option for param in command.params for option in param.opts}
-            for word in words:
-                if re.match(r"--?[a-z]", word):
-                    assert word in known, " ".join(words)
-    assert {"run", "thumbnail", "plan", "ledger", "doctor"} <= seen
-
-
 def test_the_example_job_is_valid_and_pointed_to() -> None:
     job = read_job(JobOptions(ROOT / "configs/job.yaml"))
     assert job.manifest == f"{ROOT}/demo-output/archive/manifest.jsonl"
@@ -163,19 +121,19 @@ def test_the_example_job_is_valid_and_pointed_to() -> None:
     assert len(job.outputs) == 5
     assert job.settings.limits.source_bytes == 20_000_000_000
     for document in ("README.md", "docs/running.md"):
-        assert "configs/job.yaml" in _read(document)
+        assert "configs/job.yaml" in read(document)
 
 
 def test_jobs_in_documents_are_valid(tmp_path: Path) -> None:
     found = 0
     for document in DOCUMENTS:
-        for language, block in _FENCE.findall(document.read_text("utf-8")):
-            if language == "yaml" and "manifest:" in block:
+        for block in blocks(document.read_text("utf-8")):
+            if block.language == "yaml" and "manifest:" in block.text:
                 path = tmp_path / "job.yaml"
-                path.write_text(block)
+                path.write_text(block.text)
                 assert read_job(JobOptions(path)).outputs
                 found += 1
-    assert found >= 2
+    assert found >= 3
 
 
 def test_rows_in_documents_are_valid() -> None:
@@ -183,7 +141,7 @@ def test_rows_in_documents_are_valid() -> None:
     job = Job(manifest="m", destination="/out", outputs=(ThumbnailSpec(),))
     found = 0
     for document in ("README.md", "docs/manifest.md"):
-        for line in re.findall(r"^\{\"source\".*\}$", _read(document), re.MULTILINE):
+        for line in re.findall(r"^\{\"source\".*\}$", read(document), re.MULTILINE):
             row = json.loads(line)
             assert list(schema.iter_errors(row)) == []
             assert list(schema.iter_errors(row | {"tag": None, "count": None})) == []
@@ -199,7 +157,7 @@ def test_every_command_is_named_in_the_readme() -> None:
 
     from farm.cli import app
 
-    readme = _read("README.md")
+    readme = read("README.md")
     for name in getattr(typer.main.get_command(app), "commands", {}):
         assert f"`{name}`" in readme or f"farm {name}" in readme, name
 
@@ -209,7 +167,7 @@ def test_options_of_a_run_are_documented() -> None:
 
     from farm.cli import app
 
-    text = _read("docs/running.md")
+    text = read("docs/running.md")
     command = getattr(typer.main.get_command(app), "commands", {})["run"]
     for param in command.params:
         for option in param.opts:
