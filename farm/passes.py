@@ -119,6 +119,11 @@ def _kept(job: Job) -> dict[str, Any]:
     return job.model_dump(mode="json", exclude_defaults=True, exclude={"prices"})
 
 
+def whole_fingerprint(job: Job, manifest: dict[str, Any]) -> str:
+    """The fingerprint of a run over all of a manifest, by which its passes are known."""
+    return _fingerprint(job, manifest, RunOptions())
+
+
 def _fingerprint(job: Job, manifest: dict[str, Any], options: RunOptions) -> str:
     decisive = {
         "job": job.model_dump(

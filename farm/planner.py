@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from farm.cut import cut_shards, shards_in_part
 from farm.dialects.native import parse_row
 from farm.done_entries import DoneEntries
 from farm.errors import InvalidEntryError, InvalidManifestError
@@ -21,10 +22,6 @@ from farm.row import Row
 from farm.source_list import SourceList
 from farm.spec import Job
 
-_FIRST_SHARD_ENTRIES = 16
-_SHARDS_BEFORE_DOUBLING = 4
-_FIRST_SHARDS_IN_PART = 4
-_MOST_SHARDS_IN_PART = 32
 _SAMPLE_SEED = 1
 _ROWS_AT_ONCE = 4096
 
@@ -117,13 +114,13 @@ class Planner:
 
     def _cut(self, begun: "_Begun", parts: int) -> Iterator[list[list[Row]]]:
         """Parts of shards: small ones first, so that every worker soon has something to do."""
-        shards = _cut_shards(
+        shards = cut_shards(
             self._rows(begun),
             most_entries=self._pass.shard_entries or self.job.settings.shard_entries,
             most_bytes=self.job.settings.shard_bytes,
             made=begun.shards,
         )
-        while part := list(itertools.islice(shards, _shards_in_part(parts))):
+        while part := list(itertools.islice(shards, shards_in_part(parts))):
             yield part
             parts += 1
 
@@ -251,29 +248,6 @@ class Planned:
         self._rows += round(rows * len(todo) / max(1, len(refs)))
         with self._lock:
             self._ready += todo
-
-
-def _shards_in_part(number: int) -> int:
-    return min(_FIRST_SHARDS_IN_PART << min(number, 8), _MOST_SHARDS_IN_PART)
-
-
-def _cut_shards(
-    rows: Iterable[Row], *, most_entries: int, most_bytes: int, made: int = 0
-) -> Iterator[list[Row]]:
-    """Cuts rows into shards, behind so many that were made before."""
-    shard: list[Row] = []
-    size_bytes = 0
-    for row in rows:
-        size = row.fields.get("size") if row.fields is not None else None
-        weight = size if isinstance(size, int) and size > 0 else 0
-        ramp = _FIRST_SHARD_ENTRIES << min(16, made // _SHARDS_BEFORE_DOUBLING)
-        if shard and (len(shard) >= min(ramp, most_entries) or size_bytes + weight > most_bytes):
-            yield shard
-            shard, size_bytes, made = [], 0, made + 1
-        shard.append(row)
-        size_bytes += weight
-    if shard:
-        yield shard
 
 
 def _sample(rows: Iterable[Row], count: int) -> tuple[list[Row], int]:

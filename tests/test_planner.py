@@ -14,9 +14,8 @@ from farm import storage
 from farm.errors import InvalidEntryError, InvalidManifestError, StoreUnavailableError
 from farm.ledger import Ledger, Part, Pass, PassReason
 from farm.options import RunOptions
-from farm.planner import Planner, _cut_shards
+from farm.planner import Planner
 from farm.record import Status
-from farm.row import Row
 from farm.source_list import SourceList
 from tests.lanes import wait_until
 from tests.recipes import commit_all, make_job, plan_rows, write_manifest
@@ -55,36 +54,6 @@ def rows_of(ledger, number=1):
 
 def plan(planner):
     return list(planner.plan())
-
-
-class TestCut:
-    SIZES = st.lists(st.none() | st.integers(0, 50), max_size=60)
-
-    @given(SIZES, st.integers(1, 40), st.integers(1, 100))
-    def test_shards_keep_all_rows_in_order_within_both_bounds(self, sizes, entries, size):
-        rows = [Row(n, {"source": "a", "size": each}) for n, each in enumerate(sizes)]
-        shards = list(_cut_shards(rows, most_entries=entries, most_bytes=size))
-        assert list(itertools.chain.from_iterable(shards)) == rows
-        for shard in shards:
-            assert 1 <= len(shard) <= entries
-            assert len(shard) == 1 or sum(row.fields["size"] or 0 for row in shard) <= size
-
-    @given(SIZES, st.integers(1, 40), st.integers(1, 100))
-    def test_they_are_as_few_as_the_bounds_allow(self, sizes, entries, size):
-        rows = [Row(n, {"source": "a", "size": each}) for n, each in enumerate(sizes)]
-        shards = list(_cut_shards(rows, most_entries=entries, most_bytes=size))
-        for shard, after in itertools.pairwise(shards):
-            together = sum(row.fields["size"] or 0 for row in [*shard, after[0]])
-            assert len(shard) >= min(16, entries) or together > size
-
-    def test_small_shards_come_first(self):
-        shards = _cut_shards(plan_rows(5000), most_entries=100, most_bytes=1 << 40)
-        assert [len(shard) for shard in shards][:14] == [16] * 4 + [32] * 4 + [64] * 4 + [100] * 2
-
-    @pytest.mark.parametrize("size", ["12", -5, 2.5, [1]])
-    def test_a_size_that_makes_no_sense_weighs_nothing(self, size):
-        rows = [Row(n, {"source": "a", "size": size}) for n in range(3)] + [Row(4, None, "bad")]
-        assert len(list(_cut_shards(rows, most_entries=9, most_bytes=1))) == 1
 
 
 class TestPlan:
