@@ -58,7 +58,7 @@ class Lease:
     is safe without a lease, which only saves two runs from doing the same work.
     """
 
-    def __init__(self, shelf: "_Shelf", claim: Claim, lost: Callable[[], object]) -> None:
+    def __init__(self, shelf: "Shelf", claim: Claim, lost: Callable[[], object]) -> None:
         self._shelf = shelf
         self._claim = claim
         self._lost = lost
@@ -82,7 +82,7 @@ class Lease:
         Without `take_over` it raises RunConflictError where another run gives a sign of life, which
         may take a few heartbeats to find out. With it, the other run is told to end and waited for.
         """
-        shelf = _Shelf(storage.join(ledger, "lease"), ledger)
+        shelf = Shelf.of(ledger)
         before = shelf.newest()
         rival = None if before is None or before.is_ended else _Rival(shelf, before)
         if rival is not None and not take_over:
@@ -100,6 +100,11 @@ class Lease:
             lease.release()
             raise
         return lease
+
+    @property
+    def claim(self) -> Claim:
+        """What this run says of itself."""
+        return self._claim
 
     def is_lost(self) -> bool:
         """Whether another run has it; asks the store where the last heartbeat is long ago."""
@@ -167,13 +172,19 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shelf:
+class Shelf:
     """The claims that a store keeps below one URI."""
 
     folder: str
     ledger: str
 
-    def _at(self, number: int) -> str:
+    @classmethod
+    def of(cls, ledger: str) -> Self:
+        """The claims on a ledger."""
+        return cls(storage.join(ledger, "lease"), ledger)
+
+    def at(self, number: int) -> str:
+        """Where a claim is."""
         return storage.join(self.folder, f"{number:06d}.json")
 
     def _numbers(self) -> list[int]:
@@ -190,37 +201,37 @@ class _Shelf:
     def read(self, number: int) -> Claim | None:
         """A claim, None for one that is gone; raises RunConflictError for what is none."""
         try:
-            fields = json.loads(storage.get(self._at(number)))
+            fields = json.loads(storage.get(self.at(number)))
             return Claim(**fields | {"holder": Holder(**fields["holder"])})
         except SourceNotFoundError:
             return None
         except (ValueError, TypeError, KeyError):
             raise RunConflictError(
-                f"{self._at(number)} is not what a run of this version writes: end the run that "
+                f"{self.at(number)} is not what a run of this version writes: end the run that "
                 "wrote it, then delete this file"
             ) from None
 
     def add(self, claim: Claim) -> bool:
         """Stores a new claim; False where the number is taken."""
-        return storage.put_new(self._at(claim.number), _json(claim))
+        return storage.put_new(self.at(claim.number), _json(claim))
 
     def write(self, claim: Claim) -> None:
         """Stores a claim over what it was."""
-        storage.put(self._at(claim.number), _json(claim))
+        storage.put(self.at(claim.number), _json(claim))
 
     def forget_before(self, number: int) -> None:
         """Deletes lower numbers; the highest stays, or a number might be given twice."""
         for lower in self._numbers():
             if lower < number:
-                storage.delete(self._at(lower))
+                storage.delete(self.at(lower))
 
-    def silent_seconds(self, number: int) -> float:
-        """How long ago a claim was written, by the store's clock; 0 where it tells no times."""
+    def silent_seconds(self, uri: str) -> float:
+        """How long ago an object was written, by the store's clock; 0 where it tells no times."""
         probe = storage.join(self.folder, f"now-{uuid.uuid4().hex}")
         storage.put(probe, b"")
         try:
             now = storage.stat(probe).mtime
-            then = storage.stat(self._at(number)).mtime
+            then = storage.stat(uri).mtime
         except SourceNotFoundError:
             return 0.0
         finally:
@@ -232,13 +243,13 @@ class _Shelf:
 class _Rival:
     """Another run's claim, watched for signs of life."""
 
-    shelf: _Shelf
+    shelf: Shelf
     claim: Claim
     _alive_at: float = field(init=False)
     _has_beaten: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        self._alive_at = _now() - self.shelf.silent_seconds(self.claim.number)
+        self._alive_at = _now() - self.shelf.silent_seconds(self.shelf.at(self.claim.number))
 
     def await_death(self, waiting: Waiting) -> None:
         """Returns when the other run is over; raises RunConflictError when it is seen to live."""

@@ -29,3 +29,25 @@ class Observer(Protocol):
 
     def settled(self, outcome: Outcome) -> None:
         """Called for each attempt at a shard that ended."""
+
+
+class Observers:
+    """Several observers as one, told in their order."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def progressed(self, progress: Progress) -> None:
+        """Tells all of them."""
+        for each in self._observers:
+            each.progressed(progress)
+
+    def noticed(self, message: str, *, event: Event = Event.NOTICE, shard: str = "") -> None:
+        """Tells all of them."""
+        for each in self._observers:
+            each.noticed(message, event=event, shard=shard)
+
+    def settled(self, outcome: Outcome) -> None:
+        """Tells all of them."""
+        for each in self._observers:
+            each.settled(outcome)

@@ -1,13 +1,19 @@
 """How far a run is: what was settled, at which rate, and how long the rest will take."""
 
 import collections
+import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from farm.history import Totals
+from farm.ledger import PassReason
+from farm.pace import EntryUnderWay
 from farm.record import Status
+from farm.run_status import LiveState, PassFigures
 from farm.summary import Summary
 
 _RATE_WINDOW_SECONDS = 60.0
+_LONG_RATE_WINDOW_SECONDS = 300.0
 # A rate is not told from less: one shard that has just ended would make it anything.
 _LEAST_SECONDS = 0.5
 
@@ -16,7 +22,9 @@ _LEAST_SECONDS = 0.5
 class Progress:
     """How far a run is; `rows` is None while the manifest is still being planned.
 
-    `shards_todo` are planned and wait here, `slots` is how many can be worked on at once.
+    `shards_todo` are planned and wait here, `slots` is how many can be worked on at once;
+    `shards_before` names those that earlier commands committed, None while that is not known.
+    `oldest` is the entry that has been under way for longest.
     """
 
     rows: int | None
@@ -29,6 +37,10 @@ class Progress:
     pass_number: int
     shards_todo: int = 0
     slots: int = 0
+    state: LiveState = LiveState.RUNNING
+    reason: str = ""
+    shards_before: frozenset[str] | None = None
+    oldest: EntryUnderWay | None = None
 
 
 class Tally:
@@ -69,3 +81,88 @@ class Tally:
             slots=slots,
         )
         return self.progress
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """All that a run has told up to one moment.
+
+    By pass, `settled` are the figures of this command alone, whatever reason they name, and
+    `before` the shards that earlier commands committed. `witnesses` names a shard, by its pass and
+    name, for each error code that came up. `totals` are known when the run is over. The rate is
+    that of the last five minutes.
+    """
+
+    state: LiveState = LiveState.PLANNING
+    reason: str = "it has just begun"
+    progress: Progress | None = None
+    settled: dict[int, PassFigures] = field(default_factory=dict)
+    before: dict[int, frozenset[str]] = field(default_factory=dict)
+    witnesses: dict[str, tuple[int, str]] = field(default_factory=dict)
+    totals: Totals | None = None
+    entries_per_second: float = 0.0
+
+
+class RunTally:
+    """Counts what the shards of all passes of a command say; told by one thread, read by others."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._told = Told()
+        self._working_since: float | None = None
+        self._recent: collections.deque[tuple[float, int]] = collections.deque()
+
+    def note(self, progress: Progress) -> bool:
+        """Notes how far the run is; whether it is at something else than before."""
+        with self._lock:
+            last = self._told
+            names = dict(last.before)
+            if progress.shards_before is not None:
+                names[progress.pass_number] = progress.shards_before
+            self._told = replace(
+                last,
+                state=progress.state,
+                reason=progress.reason,
+                progress=progress,
+                before=names,
+            )
+            self._working_since = self._working_since or time.monotonic()
+        number = None if last.progress is None else last.progress.pass_number
+        was_at = (last.state, last.reason, number)
+        return was_at != (progress.state, progress.reason, progress.pass_number)
+
+    def count(self, number: int, summary: Summary) -> None:
+        """Adds a shard of a pass that was committed."""
+        shard = PassFigures(
+            number=number,
+            reason=PassReason.NEW,
+            shards=1,
+            counts=summary.counts,
+            codes=summary.codes,
+            pictures=summary.pictures,
+            bytes_read=summary.bytes_read,
+            bytes_written=summary.bytes_written,
+        )
+        with self._lock:
+            settled, witnesses = dict(self._told.settled), dict(self._told.witnesses)
+            settled[number] = settled[number].plus(shard) if number in settled else shard
+            for code in summary.codes:
+                witnesses.setdefault(code, (number, summary.name))
+            self._told = replace(self._told, settled=settled, witnesses=witnesses)
+            self._recent.append((time.monotonic(), summary.entries))
+
+    def end(self, state: LiveState, reason: str, totals: Totals | None) -> None:
+        """Notes how the run ended."""
+        with self._lock:
+            self._told = replace(self._told, state=state, reason=reason, totals=totals)
+
+    def now(self) -> Told:
+        """All of it, with the rate of the last five minutes, or of the time since it began."""
+        now = time.monotonic()
+        with self._lock:
+            while self._recent and now - self._recent[0][0] > _LONG_RATE_WINDOW_SECONDS:
+                self._recent.popleft()
+            done = sum(entries for _, entries in self._recent)
+            since = now if self._working_since is None else self._working_since
+            seconds = min(_LONG_RATE_WINDOW_SECONDS, max(now - since, _LEAST_SECONDS))
+            return replace(self._told, entries_per_second=done / seconds)

@@ -1,7 +1,6 @@
 """The run loop: a window of shards, attempts counted, the environment's faults waited out."""
 
 import collections
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,6 +8,7 @@ from enum import StrEnum
 
 from farm.breaker import Breaker
 from farm.cluster import Cluster, Outcome, OutcomeKind
+from farm.control import Stop
 from farm.errors import RunError, SourceError, StoreError
 from farm.history import Totals, totals
 from farm.lease import Lease
@@ -16,8 +16,9 @@ from farm.ledger import Ledger, ShardRef
 from farm.observer import Event, Observer
 from farm.options import RunOptions
 from farm.passes import Passes
-from farm.planner import Planner
+from farm.planner import Planned, Planner
 from farm.progress import Progress, Tally
+from farm.run_status import LiveState
 from farm.spec import Job
 from farm.trail import count_strikes
 
@@ -38,6 +39,11 @@ class RunState(StrEnum):
     PAUSED = "paused"
     FAILED = "failed"
 
+    @property
+    def as_told(self) -> LiveState:
+        """The same as the status has it, where only a run that lives is paused."""
+        return LiveState.STOPPED if self is self.PAUSED else LiveState(self.value)
+
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
@@ -49,21 +55,6 @@ class RunReport:
     summary: str
     seconds: float
     reason: str = ""
-
-
-class Stop:
-    """A request, from a signal or a caller, to end the run without losing anything."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def request(self) -> None:
-        """Asks the run to drain; may be called from a signal handler."""
-        self._event.set()
-
-    def is_requested(self) -> bool:
-        """Whether the run should drain."""
-        return self._event.is_set()
 
 
 def run_job(
@@ -146,6 +137,7 @@ class _PassWalk:
         self._breaker = Breaker(planner.job.settings.pause_seconds)
         self._tally = Tally(planner.number)
         self._draining_since: float | None = None
+        self._held: str | None = None
 
     def run(self) -> tuple[RunState, str]:
         """Works until the pass is done, paused, drained or failed."""
@@ -158,16 +150,34 @@ class _PassWalk:
                 outcome = self._cluster.next_outcome(_POLL_SECONDS)
                 if outcome is not None:
                     self._settle(outcome)
-                self._observer.progressed(
-                    self._tally.now(
-                        planned.rows(),
-                        in_flight=len(self._in_flight),
-                        todo=len(self._todo) + len(self._breaker.aside),
-                        slots=self._cluster.slots(),
-                    )
-                )
+                self._observer.progressed(self._progress(planned))
                 if self._stop.is_requested() or self._too_many_failures():
                     self._drain()
+
+    def _progress(self, planned: Planned) -> Progress:
+        counted = self._tally.now(
+            planned.rows(),
+            in_flight=len(self._in_flight),
+            todo=len(self._todo) + len(self._breaker.aside),
+            slots=self._cluster.slots(),
+        )
+        state, reason = self._state(planned)
+        oldest = self._cluster.oldest_entry()
+        return replace(
+            counted, state=state, reason=reason, shards_before=planned.before, oldest=oldest
+        )
+
+    def _state(self, planned: Planned) -> tuple[LiveState, str]:
+        if self._draining_since is not None:
+            return LiveState.DRAINING, self._stop.reason
+        if self._held is not None:
+            return LiveState.PAUSED, self._held
+        if self._breaker.paused_since is not None:
+            return LiveState.PAUSED, self._breaker.reason
+        is_waiting = not (self._todo or self._in_flight or self._breaker.aside)
+        if is_waiting and not planned.is_complete():
+            return LiveState.PLANNING, ""
+        return LiveState.RUNNING, ""
 
     def _drain(self) -> None:
         if self._draining_since is None:
@@ -189,7 +199,7 @@ class _PassWalk:
         if self._too_many_failures():
             return RunState.FAILED, f"more than {self._options.max_failures} entries failed"
         if self._draining_since is not None:
-            return RunState.PAUSED, "stopped by a signal; the same command goes on"
+            return RunState.PAUSED, f"{self._stop.reason}; the same command goes on"
         if self._breaker.is_exhausted():
             return RunState.PAUSED, self._breaker.reason
         if is_planned and not self._todo and not self._breaker.aside:
@@ -198,6 +208,8 @@ class _PassWalk:
 
     def _fill_window(self) -> None:
         if self._draining_since is not None or self._breaker.is_exhausted():
+            return
+        if self._is_held():
             return
         if self._breaker.paused_since is not None:
             if not self._in_flight and time.monotonic() >= self._breaker.probe_after:
@@ -210,6 +222,17 @@ class _PassWalk:
         if is_idle and self._breaker.aside and self._planner.is_planned():
             while self._breaker.aside:
                 self._submit(self._breaker.aside.pop(), is_final=True)
+
+    def _is_held(self) -> bool:
+        """Whether nothing is to be sent; says so where that has changed."""
+        held = self._stop.held
+        if held is not None and self._held is None:
+            text = f"paused, {held}: shards under way are finished, `farm resume` goes on"
+            self._observer.noticed(text, event=Event.PAUSED)
+        elif held is None and self._held is not None:
+            self._observer.noticed("going on: the pause was lifted", event=Event.RESUMED)
+        self._held = held
+        return held is not None
 
     def _submit(self, ref: ShardRef, *, is_final: bool) -> None:
         self._attempts[ref] += 1

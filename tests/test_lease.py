@@ -156,7 +156,7 @@ class TestTake:
             Lease.take(str(tmp_path))
 
     def test_a_run_that_was_faster_keeps_it(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(lease_module._Shelf, "newest", lambda self: None)
+        monkeypatch.setattr(lease_module.Shelf, "newest", lambda self: None)
         leave_claim(str(tmp_path), elsewhere())
         with pytest.raises(RunConflictError, match="just now"):
             Lease.take(str(tmp_path))
@@ -239,7 +239,7 @@ class TestHeartbeat:
                 time.sleep(5 * BEAT)
             with pytest.raises(RunConflictError, match="ann on far"):
                 taken.check()
-        claim = lease_module._Shelf(f"{ledger}/lease", ledger).read(1)
+        claim = lease_module.Shelf(f"{ledger}/lease", ledger).read(1)
         assert claim == Claim(1, other, 7)
 
 

@@ -116,11 +116,13 @@ def run_archive(
 def _watch(job: "Job", options: "RunOptions", place: ClusterPlace, take_over: bool) -> "RunReport":
     """Runs the job before the eyes of a person or a log."""
     from farm import storage
+    from farm.bulletin import Bulletin
     from farm.cli.job import ledger_uri
     from farm.cli.stop_signal import stop_on_signals
     from farm.cli.watch import BarWatcher, LineWatcher
     from farm.lease import Lease, Waiting
     from farm.ledger import Ledger
+    from farm.observer import Observers
     from farm.run import run_job
 
     ledger = Ledger(ledger_uri(job), storage)
@@ -129,18 +131,22 @@ def _watch(job: "Job", options: "RunOptions", place: ClusterPlace, take_over: bo
     patience = job.settings.drain_seconds + _TAKE_OVER_SECONDS
     with stop_on_signals(watcher.leave) as stop, watcher:
         waiting = Waiting(patience, watcher.noticed, stop.is_requested)
-        with Lease.take(
-            ledger.uri, take_over=take_over, waiting=waiting, lost=stop.request
-        ) as lease:
+        with (
+            Lease.take(
+                ledger.uri, take_over=take_over, waiting=waiting, lost=stop.request
+            ) as lease,
+            Bulletin(ledger, lease, stop, notice=watcher.noticed) as bulletin,
+        ):
             report = run_job(
                 job,
                 ledger,
                 cluster=lambda: _start_cluster(job, place, watcher),
                 options=options,
-                observer=watcher,
+                observer=Observers(watcher, bulletin),
                 stop=stop,
                 lease=lease,
             )
+            bulletin.ended(report.state.as_told, report.reason, report.totals)
     _summarize(job, report, watcher.entries)
     return report
 
