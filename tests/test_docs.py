@@ -2,15 +2,20 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from farm import engines
 from farm.cli.job import JobOptions, read_job
 from farm.dialects.native import parse_row, row_schema
+from farm.engines.pillow import _PLUGINS
+from farm.engines.pyav_open import _DEMUXERS
 from farm.errors import error_classes
 from farm.settings import Limits, Settings
+from farm.sniff import format_of
 from farm.spec import ClipSpec, Entry, Job, PictureSpec, StoryboardSpec, ThumbnailSpec
 from farm.template import PLACEHOLDERS
 from tests.documents import DOCUMENTS, ROOT, blocks, read, without_blocks
@@ -24,6 +29,11 @@ def _first_cells(text: str) -> Iterator[str]:
     for line in text.splitlines():
         if line.startswith("| `"):
             yield from re.findall(r"`([^`]+)`", line.split(" | ")[0])
+
+
+def _names(cell: str) -> list[str]:
+    """The words in code style of a cell."""
+    return re.findall(r"`([^`]+)`", cell)
 
 
 def _anchor(heading: str) -> str:
@@ -42,6 +52,15 @@ def _value(text: str) -> float | str:
 def test_every_error_code_is_documented_once() -> None:
     documented = list(_first_cells(read("docs/errors.md")))
     assert sorted(documented) == sorted(error_classes())
+
+
+def test_every_error_code_has_a_cause_and_a_cure() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|(.*)\|$", read("docs/errors.md"), re.MULTILINE)
+    assert len(rows) == len(error_classes())
+    for code, cells in rows:
+        cause, cure = (cell.strip() for cell in cells.split(" | "))
+        assert len(cause) > 10, code
+        assert len(cure) > 8, code
 
 
 @pytest.mark.parametrize("name", ["http_status", "environment"])
@@ -99,6 +118,32 @@ def test_every_setting_is_documented_with_its_default() -> None:
     assert {name: _value(said) for name, said in rows.items()} == {
         name: field.default for name, field in settings.items()
     }
+
+
+def test_engines_are_tried_as_documented() -> None:
+    rows = re.findall(r"^\| (`.+`) \| (.+) \| (.+) \|$", read("docs/engines.md"), re.MULTILINE)
+    documented = {
+        name: tuple(tuple(_names(cell)) for cell in cells)
+        for formats, *cells in rows
+        for name in _names(formats)
+    }
+    assert documented.keys() == _PLUGINS.keys() | _DEMUXERS.keys()
+    for name, (on_cpu, with_gpu) in documented.items():
+        assert engines.candidates(format_of(name)) == on_cpu, name
+        assert engines.candidates(format_of(name), device="cuda") == with_gpu, name
+
+
+def test_every_extra_is_documented() -> None:
+    extras = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
+    assert sorted(_first_cells(read("docs/install.md"))) == sorted(extras)
+
+
+def test_the_sample_archive_is_as_told(samples: Path) -> None:
+    files = json.loads((samples / "expected.json").read_text())["files"]
+    failing = sum(1 for file in files.values() if file["error"])
+    told = read("docs/first-run.md")
+    assert f"makes {len(files)} small files" in told
+    assert f"{len(files)}, {failing} failed, {len(files) - failing} ok" in told
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
