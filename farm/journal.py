@@ -52,6 +52,8 @@ FIELDS = (
 """What a line may tell besides `time`, `level`, `event` and `message`, in this order."""
 
 _logger = logging.getLogger(__name__)
+# What all lines of this process tell.
+_bound: dict[str, Any] = {}
 
 
 class JsonFormatter(logging.Formatter):
@@ -65,7 +67,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "event": event or LOG,
             "message": record.getMessage(),
-            **{name: getattr(record, name, None) for name in FIELDS},
+            **{name: getattr(record, name, _bound.get(name)) for name in FIELDS},
             "logger": None if event else record.name,
             "error": self.formatException(record.exc_info) if record.exc_info else None,
         }
@@ -93,13 +95,20 @@ def set_up() -> None:
         return
     logging.captureWarnings(True)
     logging.getLogger("farm").setLevel(logging.INFO)
-    if not logging.root.handlers:
-        logging.root.addHandler(logging.StreamHandler())
+    # Not the root: libraries that find one there add none of their own and heed no levels.
+    for name in ("farm", "py.warnings"):
+        if not logging.getLogger(name).hasHandlers():
+            logging.getLogger(name).addHandler(logging.StreamHandler())
     formatter = JsonFormatter()
-    for name in ("", *logging.root.manager.loggerDict):
-        for handler in logging.getLogger(name).handlers:
-            if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
-                handler.setFormatter(formatter)
+    loggers = [logging.root, *map(logging.getLogger, logging.root.manager.loggerDict)]
+    for handler in [logging.lastResort, *(each for logger in loggers for each in logger.handlers)]:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
+            handler.setFormatter(formatter)
+
+
+def bind(**fields: Any) -> None:
+    """Has all lines of this process tell some of FIELDS, those too that libraries write."""
+    _bound.update(fields)
 
 
 def is_on() -> bool:

@@ -1,6 +1,5 @@
 """The log for machines."""
 
-import io
 import json
 import logging
 import os
@@ -14,6 +13,7 @@ from farm import journal
 from farm.errors import SourceDeniedError
 from farm.record import Record, Status
 from farm.summary import Summary
+from tests.json_log import logged_json
 
 SECRET_URI = "s3://KEY:hunter2@bucket/a.jpg?X-Amz-Signature=hunter2"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -21,17 +21,8 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 @pytest.fixture
 def lines():
-    """What is logged meanwhile, line by line, as it is read."""
-    screen = io.StringIO()
-    handler = logging.StreamHandler(screen)
-    handler.setFormatter(journal.JsonFormatter())
-    logger = logging.getLogger("farm")
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    yield lambda: [json.loads(line) for line in screen.getvalue().splitlines()]
-    logger.removeHandler(handler)
-    logger.setLevel(before)
+    with logged_json() as read:
+        yield read
 
 
 def test_a_line_says_when_what_and_about_what(lines):
@@ -45,6 +36,14 @@ def test_a_line_says_when_what_and_about_what(lines):
         ("run", "r"),
         ("shard", "000000-0001"),
     ]
+
+
+def test_all_lines_tell_what_was_bound_unless_they_know_better(lines, monkeypatch):
+    monkeypatch.setattr(journal, "_bound", {})
+    journal.bind(run="r", worker="w")
+    logging.getLogger("farm.x").warning("theirs")
+    journal.tell("x", "ours", run="s")
+    assert [(line["run"], line["worker"]) for line in lines()] == [("r", "w"), ("s", "w")]
 
 
 def test_other_lines_name_their_logger(lines):
@@ -152,10 +151,10 @@ def test_all_that_a_process_logs_becomes_json(tmp_path):
         text=True,
         check=True,
     )
-    lines = [json.loads(line) for line in ran.stderr.splitlines()]
-    said = [(line["event"], line.get("logger")) for line in lines]
+    told = [json.loads(line) for line in ran.stderr.splitlines()]
+    said = [(line["event"], line.get("logger")) for line in told]
     assert said == [
         ("x", None), ("log", "theirs"), ("log", "elsewhere"), ("log", "py.warnings")
     ]  # fmt: skip
-    assert "careful" in lines[-1]["message"]
+    assert "careful" in told[-1]["message"]
     assert (tmp_path / "file.log").read_text() == "theirs\n"

@@ -1,12 +1,12 @@
 """`farm run`: a whole manifest, on a cluster."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from farm.cli import option
 from farm.cli.exit_code import ExitCode
+from farm.cli.monitoring import Log, Metrics, Monitoring, tell_end
 from farm.cli.scheduler import ClusterPlace, Scheduler, Tls, check_scheduler
 from farm.cli.screen import duration_text, say, size_text
 
@@ -14,6 +14,7 @@ from farm.cli.screen import duration_text, say, size_text
 _TAKE_OVER_SECONDS = 60.0
 
 if TYPE_CHECKING:
+    from farm.cli.run_monitor import RunMonitor
     from farm.cli.watch import Watcher
     from farm.cluster import Cluster
     from farm.ledger import Ledger
@@ -71,6 +72,8 @@ def run_archive(
         typer.Option(metavar="SECONDS", help="The longest wait for a store that does not answer."),
     ] = None,
     settings: option.Settings = None,
+    log: Log = None,
+    metrics: Metrics = None,
     price: option.Prices = None,
 ) -> None:
     """Make the thumbnails of an archive.
@@ -81,6 +84,8 @@ def run_archive(
     from farm.cli.job import JobOptions, check_work, read_job
     from farm.options import RunOptions
 
+    monitoring = Monitoring(log, metrics)
+    monitoring.begin()
     words = list(settings or ())
     words += [f"lanes={lanes}"] if lanes is not None else []
     words += [f"gpus={gpus}"] if gpus is not None else []
@@ -109,17 +114,25 @@ def run_archive(
         max_failures=max_failures,
         passes=passes,
     )
-    report = _watch(job, options, ClusterPlace(scheduler, tls, workers), take_over)
+    place = ClusterPlace(scheduler, tls, workers)
+    report = _watch(job, options, place, take_over, monitoring)
     raise typer.Exit(_exit_code(report, allow_failures))
 
 
-def _watch(job: "Job", options: "RunOptions", place: ClusterPlace, take_over: bool) -> "RunReport":
+def _watch(
+    job: "Job",
+    options: "RunOptions",
+    place: ClusterPlace,
+    take_over: bool,
+    monitoring: Monitoring,
+) -> "RunReport":
     """Runs the job before the eyes of a person or a log."""
     from farm import storage
     from farm.bulletin import Bulletin
     from farm.cli.job import ledger_uri
+    from farm.cli.run_monitor import RunMonitor
     from farm.cli.stop_signal import stop_on_signals
-    from farm.cli.watch import BarWatcher, LineWatcher
+    from farm.cli.watch import watcher_of
     from farm.lease import Lease, Waiting
     from farm.ledger import Ledger
     from farm.observer import Observers
@@ -127,26 +140,28 @@ def _watch(job: "Job", options: "RunOptions", place: ClusterPlace, take_over: bo
 
     ledger = Ledger(ledger_uri(job), storage)
     _check_manifest(job, ledger, options)
-    watcher: Watcher = BarWatcher() if sys.stderr.isatty() else LineWatcher()
+    watcher = watcher_of(monitoring.log)
     patience = job.settings.drain_seconds + _TAKE_OVER_SECONDS
-    with stop_on_signals(watcher.leave) as stop, watcher:
+    with stop_on_signals(watcher.leave, watcher.line) as stop, watcher:
         waiting = Waiting(patience, watcher.noticed, stop.is_requested)
         with (
             Lease.take(
                 ledger.uri, take_over=take_over, waiting=waiting, lost=stop.request
             ) as lease,
             Bulletin(ledger, lease, stop, notice=watcher.noticed) as bulletin,
+            RunMonitor(monitoring, lease, notice=watcher.noticed) as monitor,
         ):
             report = run_job(
                 job,
                 ledger,
-                cluster=lambda: _start_cluster(job, place, watcher),
+                cluster=lambda: _start_cluster(job, place, watcher, monitor),
                 options=options,
-                observer=Observers(watcher, bulletin),
+                observer=Observers(watcher, bulletin, monitor),
                 stop=stop,
                 lease=lease,
             )
             bulletin.ended(report.state.as_told, report.reason, report.totals)
+    tell_end(report, watcher.entries)
     _summarize(job, report, watcher.entries)
     return report
 
@@ -159,8 +174,11 @@ def _check_manifest(job: "Job", ledger: "Ledger", options: "RunOptions") -> None
     sources.identity([each.manifest for each in ledger.passes()], options.refresh)
 
 
-def _start_cluster(job: "Job", place: ClusterPlace, watcher: "Watcher") -> "Cluster":
-    cluster = place.open(job.settings, notice=watcher.noticed)
+def _start_cluster(
+    job: "Job", place: ClusterPlace, watcher: "Watcher", monitor: "RunMonitor"
+) -> "Cluster":
+    cluster = place.open(job.settings, notice=watcher.noticed, run=monitor.run)
+    monitor.opened(cluster)
     if cluster.dashboard:
         watcher.noticed(f"dashboard: {cluster.dashboard}")
     return cluster

@@ -12,7 +12,7 @@ import typer
 from farm.errors import InvalidJobError
 
 if TYPE_CHECKING:
-    from farm.cluster import Cluster
+    from farm.cluster.dask import DaskCluster
     from farm.settings import Settings
 
 Scheduler = Annotated[
@@ -38,13 +38,25 @@ class ClusterPlace:
     workers: int
 
     def open(
-        self, settings: "Settings", *, notice: Callable[[str], object] = _logger.warning
-    ) -> "Cluster":
-        """Connects to it, or starts it; `notice` is told what a person should know."""
+        self,
+        settings: "Settings",
+        *,
+        notice: Callable[[str], object] = _logger.warning,
+        run: str | None = None,
+    ) -> "DaskCluster":
+        """Connects to it, or starts it; `notice` is told what a person should know.
+
+        `run` is what workers call the command.
+        """
         from farm.cluster.dask import DaskCluster
 
         return DaskCluster(
-            settings, scheduler=self.scheduler, workers=self.workers, tls=self.tls, notice=notice
+            settings,
+            scheduler=self.scheduler,
+            workers=self.workers,
+            tls=self.tls,
+            notice=notice,
+            run=run,
         )
 
 

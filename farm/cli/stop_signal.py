@@ -10,12 +10,17 @@ from farm.cli.exit_code import ExitCode
 from farm.run import Stop
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_POLITE = b"stopping when the entries under way are done; a second signal stops at once\n"
+_POLITE = "stopping when the entries under way are done; a second signal stops at once"
 
 
 @contextlib.contextmanager
-def stop_on_signals(leave: Callable[[], None]) -> Iterator[Stop]:
-    """Turns SIGINT and SIGTERM into a stop request; `leave` tidies the screen before the end."""
+def stop_on_signals(
+    leave: Callable[[], None], promise: Callable[[str], str] = lambda text: text
+) -> Iterator[Stop]:
+    """Turns SIGINT and SIGTERM into a stop request; `leave` tidies the screen before the end.
+
+    `promise` gives what is said at the first one the form that the screen has.
+    """
     stop = Stop()
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -25,7 +30,7 @@ def stop_on_signals(leave: Callable[[], None]) -> Iterator[Stop]:
             os._exit(ExitCode.STOPPED)
         stop.request()
         # Not print: the signal may have come in the middle of one.
-        os.write(2, _POLITE)
+        os.write(2, f"{promise(_POLITE)}\n".encode())
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:

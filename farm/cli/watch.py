@@ -1,5 +1,7 @@
-"""Who watches a run: a progress bar on a terminal, a line now and then in a log."""
+"""Who watches a run: a bar on a terminal, a line now and then in a log, JSON for machines."""
 
+import logging
+import sys
 import time
 from typing import Protocol, Self
 
@@ -8,11 +10,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
+from farm import journal
+from farm.cli.monitoring import LogForm
 from farm.cli.screen import duration_text, printable, say
 from farm.cluster import Outcome
 from farm.run import Event, Observer, Progress
 
 _LINE_SECONDS = 5.0
+_JSON_SECONDS = 10.0
 
 
 class Watcher(Observer, Protocol):
@@ -24,6 +29,9 @@ class Watcher(Observer, Protocol):
 
     def leave(self) -> None:
         """Tidies the screen, because the process ends at once."""
+
+    def line(self, message: str) -> str:
+        """A message as it would say it, for who has to write it himself."""
 
     def __enter__(self) -> Self: ...
 
@@ -74,6 +82,10 @@ class LineWatcher:
 
     def leave(self) -> None:
         """Leaves nothing behind."""
+
+    def line(self, message: str) -> str:
+        """The message itself."""
+        return message
 
     def __enter__(self) -> Self:
         return self
@@ -147,9 +159,79 @@ class BarWatcher:
         """Shows the cursor again, which the bar hides."""
         self._console.show_cursor()
 
+    def line(self, message: str) -> str:
+        """The message itself."""
+        return message
+
     def __enter__(self) -> Self:
         self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
+
+
+class JsonWatcher:
+    """Logs what happens as one JSON object a line; see `journal`."""
+
+    def __init__(self) -> None:
+        self._tally = _Tally()
+        self._told_at = 0.0
+
+    @property
+    def entries(self) -> int:
+        """Entries that were settled while it watched."""
+        return self._tally.entries
+
+    def progressed(self, progress: Progress) -> None:
+        """Logs it, where the last one is old enough."""
+        self._tally.note(progress)
+        if time.monotonic() - self._told_at < _JSON_SECONDS:
+            return
+        self._told_at = time.monotonic()
+        left = progress.seconds_left
+        journal.tell(
+            "progress",
+            _line(progress),
+            pass_number=progress.pass_number,
+            entries=progress.entries,
+            rows=progress.rows,
+            failures=progress.failures,
+            pictures=progress.pictures,
+            entries_per_second=round(progress.entries_per_second, 3),
+            seconds_left=None if left is None else round(left, 1),
+            shards_in_flight=progress.shards_in_flight,
+            shards_todo=progress.shards_todo,
+            slots=progress.slots,
+        )
+
+    def noticed(self, message: str, *, event: Event = Event.NOTICE, shard: str = "") -> None:
+        """Logs it."""
+        is_bad = event in (Event.ATTEMPT_LOST, Event.PAUSED)
+        level = logging.WARNING if is_bad else logging.INFO
+        journal.tell(event.value, message, level=level, shard=shard or None)
+
+    def settled(self, outcome: Outcome) -> None:
+        """Logs nothing: its worker does."""
+
+    def leave(self) -> None:
+        """Leaves nothing behind."""
+
+    def line(self, message: str) -> str:
+        """The message as a notice in JSON."""
+        return journal.line(Event.NOTICE.value, message)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def watcher_of(form: LogForm | None) -> Watcher:
+    """Who watches in that form; by default what suits the standard error."""
+    if form is LogForm.JSON or (form is None and journal.is_wanted()):
+        journal.turn_on()
+        return JsonWatcher()
+    if form is LogForm.BAR or (form is None and sys.stderr.isatty()):
+        return BarWatcher()
+    return LineWatcher()

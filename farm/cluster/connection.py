@@ -17,6 +17,7 @@ import dask
 from distributed import Client, LocalCluster
 from distributed.security import Security
 
+from farm import journal
 from farm.cluster.plugin import LanesPlugin
 from farm.isolation import EarlyZygote
 from farm.settings import Settings
@@ -69,6 +70,7 @@ class Connection:
         self._config = dask.config.set(_CONFIG) if scheduler is None else contextlib.nullcontext()
         # What becomes of connections is told by whoever has this one; a lost one left tracebacks.
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+        journal.set_up()  # for the handlers of Dask, which is loaded by now
         words: dict[str, Any] = {}
         if connect_seconds is not None and scheduler is not None:
             # One of our own answers in the end, however busy the machine is.

@@ -100,6 +100,7 @@ def _start(
             _worker = Worker(
                 settings, zygote_address=zygote_address, gpu_lost=gpu_lost, meter=meter
             )
+            journal.bind(worker=_worker.name)
             metrics.publish(_worker)
         return _worker
 

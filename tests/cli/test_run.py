@@ -106,6 +106,8 @@ def test_a_signal_drains_and_the_same_command_goes_on(tmp_path: Path) -> None:
         (["--manifest", "m", "--destination", "d", "--gpus", "two"], "expected all, none or a nu"),
         (["--manifest", "m", "--destination", "d", "--pause-limit", "-1"], "settings.pause_"),
         (["--manifest", "m", "--destination", "d", "--bogus"], "No such option"),
+        (["--manifest", "m", "--destination", "d", "--log", "xml"], "'bar', 'text', 'json'"),
+        (["--manifest", "m", "--destination", "d", "--metrics", "here"], "expected [HOST:]PORT"),
     ],
 )  # fmt: skip
 def test_wrong_words_end_with_2(
@@ -116,6 +118,22 @@ def test_wrong_words_end_with_2(
     assert ended.code == 2
     assert said in ended.err
     assert os.listdir(tmp_path) == []
+
+
+def test_a_command_that_cannot_begin_tells_machines_so(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "farm", "run", "none.yaml"],
+        cwd=tmp_path,
+        env={**os.environ, "FARM_LOG": "json"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    told = json.loads(line)
+    assert (told["level"], told["event"], told["code"]) == ("error", "failed", "invalid_job")
+    assert "none.yaml" in told["message"]
 
 
 @pytest.mark.parametrize(
