@@ -5,13 +5,17 @@ connection of its own, to whatever answers at the address.
 """
 
 import asyncio
+import atexit
 import contextlib
 import logging
+import multiprocessing
 import signal
+import time
+import weakref
 from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dask
 from distributed import Client, LocalCluster
@@ -25,9 +29,11 @@ from farm.settings import Settings
 _CLOSE_SECONDS = 10
 # So long a scheduler may be busy, or stand still.
 _ANSWER_SECONDS = 60
+_EMPTY_SECONDS = 120
+_WORKER_NAME = "Dask Worker process"  # as nannies call them
 _HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-_CONFIG = {
+CONFIG = {
     # Lanes have their own memory limit; a nanny's would kill the worker for a lane's appetite.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
@@ -36,6 +42,9 @@ _CONFIG = {
     # The run sends a lost shard again itself, and finds the entry that kills its workers.
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.worker-ttl": "120 s",
+    # An embedded cluster that misses a worker for that long, 15 s by default, closes its nanny for
+    # good: on a busy machine a worker takes longer to start anew.
+    "distributed.deploy.lost-worker-timeout": "1 day",
     "distributed.comm.timeouts.connect": "60 s",
     "distributed.comm.timeouts.tcp": "60 s",
     "distributed.comm.retry.count": 3,
@@ -44,6 +53,10 @@ _CONFIG = {
     "distributed.admin.tick.interval": "500 ms",
     "distributed.admin.log-format": "%(levelname)s %(name)s: %(message)s",
 }
+
+
+# The connections that have, or are about to have, an embedded cluster.
+_embedded: "weakref.WeakSet[Connection]" = weakref.WeakSet()
 
 
 class Connection:
@@ -67,7 +80,7 @@ class Connection:
         self._early: EarlyZygote | None = None
         self.client: Any = None
         # Set for the life of the embedded cluster: its nannies hand it to workers they restart.
-        self._config = dask.config.set(_CONFIG) if scheduler is None else contextlib.nullcontext()
+        self._config = dask.config.set(CONFIG) if scheduler is None else contextlib.nullcontext()
         # What becomes of connections is told by whoever has this one; a lost one left tracebacks.
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         journal.set_up()  # for the handlers of Dask, which is loaded by now
@@ -76,16 +89,18 @@ class Connection:
             # One of our own answers in the end, however busy the machine is.
             words["timeout"] = connect_seconds
         if tls is not None:
-            words["security"] = _security(tls)
+            words["security"] = security(tls, "client")
         try:
             if scheduler is None:
                 with contextlib.suppress(OSError):  # then the worker starts its own
                     self._early = EarlyZygote(settings.lane_rules)
+                _embedded.add(self)
                 self.embedded = _embed(workers)
             with _signals_held():
                 self.client = Client(self.embedded or scheduler, set_as_default=False, **words)
             address = self._early.address if self._early is not None else None
             self.client.register_plugin(LanesPlugin(settings, address))
+            self._seen_worker = time.monotonic()
             self._scheduler_id = self.client.sync(_identity, self.client)["id"]
         except BaseException:
             self.close()
@@ -94,7 +109,8 @@ class Connection:
     def look(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What the scheduler knows of its workers, and the keys that each has, both by address.
 
-        Raises ConnectionError where it does not answer, or is not the one that was connected to.
+        Raises ConnectionError where it does not answer, is not the one that was connected to, or is
+        an embedded one that has lost its workers.
         """
         client = self.client
         if client.status != "running":
@@ -107,6 +123,11 @@ class Connection:
             raise ConnectionError(f"the scheduler does not answer: {error!r}") from error
         if identity["id"] != self._scheduler_id:
             raise ConnectionError("the scheduler was replaced")
+        if identity["workers"] or self.embedded is None:
+            self._seen_worker = time.monotonic()
+        elif time.monotonic() - self._seen_worker > _EMPTY_SECONDS:
+            # A nanny whose worker fails to start closes itself, and nobody starts another one.
+            raise ConnectionError(f"the embedded cluster has had no worker for {_EMPTY_SECONDS} s")
         return dict(identity["workers"]), dict(processing)
 
     def tell(self, function: Callable[..., object], *arguments: object) -> None:
@@ -121,18 +142,21 @@ class Connection:
             if part is not None:
                 with contextlib.suppress(OSError, TimeoutError, RuntimeError):
                     part.close(timeout=_CLOSE_SECONDS)
+        if self in _embedded:
+            _embedded.discard(self)
+            if not _embedded:
+                _kill_workers()
         if self._early is not None:
             self._early.close()
 
 
-def _security(folder: Path) -> Security:
-    """What a client shows and demands: certificates of the authority in a folder."""
-    return Security(
-        tls_ca_file=str(folder / "ca.pem"),
-        tls_client_cert=str(folder / "client.pem"),
-        tls_client_key=str(folder / "client.key"),
-        require_encryption=True,
-    )
+def security(folder: Path, role: Literal["client", "worker"]) -> Security:
+    """What a client or worker shows and demands: certificates of the authority in a folder."""
+    shown = {
+        f"tls_{role}_cert": str(folder / f"{role}.pem"),
+        f"tls_{role}_key": str(folder / f"{role}.key"),
+    }
+    return Security(tls_ca_file=str(folder / "ca.pem"), require_encryption=True, **shown)
 
 
 @contextlib.contextmanager
@@ -162,6 +186,21 @@ def _embed(workers: int) -> LocalCluster:
             memory_limit=0,
             silence_logs=40,
         )
+
+
+def _kill_workers() -> None:
+    """Ends the workers of embedded clusters that closing these has left behind.
+
+    A nanny lets go of a worker that is only starting. At exit such a worker would be asked to end
+    by SIGTERM, which workers hold back, and be waited for without end.
+    """
+    for process in multiprocessing.active_children():
+        if process.name.startswith(_WORKER_NAME):
+            process.kill()
+
+
+# Called before what multiprocessing does at exit, because it is registered later.
+atexit.register(_kill_workers)
 
 
 async def _identity(client: Any) -> Any:
