@@ -140,11 +140,11 @@ class Bulletin:
             return
         match control.wish:
             case Wish.PAUSE:
-                self._stop.hold(str(control))
+                self._stop.hold(f"by {control}")
             case Wish.RUN:
                 self._stop.go_on()
             case Wish.STOP if control.lease == self._claim.number:
-                self._stop.request(f"stopped, {control}")
+                self._stop.request(f"stopped by {control}")
             case Wish.STOP:
                 self._notice(f"{control} came too late for its run and is forgotten")
         if control.wish is not Wish.PAUSE:

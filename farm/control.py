@@ -44,7 +44,8 @@ class Control:
         return cls(wish, f"{me.user} on {me.host}", me.since, uuid.uuid4().hex, lease)
 
     def __str__(self) -> str:
-        return f"`farm {self.wish}` by {self.by} at {self.at}"
+        command = "resume" if self.wish is Wish.RUN else self.wish.value
+        return f"`farm {command}` of {self.by}, {self.at}"
 
 
 def put_control(ledger: str, control: Control) -> None:

@@ -7,7 +7,7 @@ that the answer takes no longer where 10^8 entries are done.
 
 import collections
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 import pyarrow as pa
@@ -21,6 +21,7 @@ from farm.ledger import Ledger, Pass, PlanSeal, ShardRef
 from farm.run_status import Example, LiveState, PassFigures, RunStatus, read_status, status_uri
 
 _MOST_READ = 50
+_QUIET_SECONDS = 20.0
 _COLUMNS = ["row", "source", "status", "error_code", "message", "bytes_read", "artifacts"]
 
 
@@ -43,6 +44,26 @@ def look(ledger: Ledger) -> RunStatus:
     if is_told and (claim is None or claim.is_ended or claim.number == status.lease):
         return status
     return _gone(ledger, status, claim)
+
+
+def follow(ledger: Ledger, *, every_seconds: float) -> Iterator[RunStatus]:
+    """The state of a ledger's run, and each newer one, until the run is over.
+
+    Whether it lives is looked at only where it tells nothing new for some time.
+    """
+    status = look(ledger)
+    yield status
+    heard_at = time.monotonic()
+    while status.state.is_alive:
+        time.sleep(every_seconds)
+        told = read_status(ledger.uri)
+        if told is not None and (told.lease, told.beat) != (status.lease, status.beat):
+            status, heard_at = told, time.monotonic()
+        elif time.monotonic() - heard_at > _QUIET_SECONDS:
+            status, heard_at = look(ledger), time.monotonic()
+        else:
+            continue
+        yield status
 
 
 def _lives(shelf: Shelf, claim: Claim) -> bool:

@@ -227,7 +227,7 @@ class _PassWalk:
         """Whether nothing is to be sent; says so where that has changed."""
         held = self._stop.held
         if held is not None and self._held is None:
-            text = f"paused, {held}: shards under way are finished, `farm resume` goes on"
+            text = f"paused {held}: shards under way are finished, `farm resume` goes on"
             self._observer.noticed(text, event=Event.PAUSED)
         elif held is None and self._held is not None:
             self._observer.noticed("going on: the pause was lifted", event=Event.RESUMED)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from farm.cli.certs import make_certificates
+from farm.cli.control import CONTROL_CODES_HELP, pause_run, resume_run, stop_run
 from farm.cli.doctor import show_findings
 from farm.cli.exit_code import EXIT_CODES_HELP
 from farm.cli.gc import clean_up
@@ -19,6 +20,7 @@ from farm.cli.samples import make_archive
 from farm.cli.schema import show_schema
 from farm.cli.screen import say
 from farm.cli.serve import keys, serve
+from farm.cli.status import STATUS_CODES_HELP, show_status
 from farm.cli.thumbnail import make_thumbnails
 from farm.cli.verify import VERIFY_CODES_HELP, verify_files
 
@@ -53,6 +55,10 @@ def _farm(
 app.command("run", epilog=EXIT_CODES_HELP)(run_archive)
 app.command("thumbnail")(make_thumbnails)
 app.command("plan")(show_plan)
+app.command("status", epilog=STATUS_CODES_HELP)(show_status)
+app.command("stop", epilog=CONTROL_CODES_HELP)(stop_run)
+app.command("pause", epilog=CONTROL_CODES_HELP)(pause_run)
+app.command("resume", epilog=CONTROL_CODES_HELP)(resume_run)
 app.command("ledger")(show_ledger)
 app.command("verify", epilog=VERIFY_CODES_HELP)(verify_files)
 app.command("gc")(clean_up)

@@ -58,19 +58,27 @@ def show_ledger(
 
 def open_ledger(job_or_ledger: str) -> "Ledger":
     """The ledger of a job file, or at a URI; raises InvalidJobError where there is none."""
+    from farm.errors import InvalidJobError
+
+    ledger = name_ledger(job_or_ledger)
+    if not ledger.passes():
+        raise InvalidJobError(
+            f"expected a ledger at {ledger.uri}, found none; has `farm run` been there?"
+        )
+    return ledger
+
+
+def name_ledger(job_or_ledger: str) -> "Ledger":
+    """The same, whether or not a run has begun there."""
     from farm import storage
     from farm.cli.job import JobOptions, absolute, ledger_uri, read_job
-    from farm.errors import InvalidJobError
     from farm.ledger import Ledger
 
     is_job = job_or_ledger.endswith((".yaml", ".yml", ".json"))
     uri = (
         ledger_uri(read_job(JobOptions(Path(job_or_ledger)))) if is_job else absolute(job_or_ledger)
     )
-    ledger = Ledger(uri, storage)
-    if not ledger.passes():
-        raise InvalidJobError(f"expected a ledger at {uri}, found none; has `farm run` been there?")
-    return ledger
+    return Ledger(uri, storage)
 
 
 def _show_totals(ledger: "Ledger") -> None:
