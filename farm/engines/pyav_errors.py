@@ -48,21 +48,22 @@ _EAR = threading.Lock()
 
 
 @contextmanager
-def heard() -> Iterator[None]:
+def heard(*, patience_seconds: float = 0.0) -> Iterator[bool]:
     """Lets libav's last error line reach the exceptions, and still none reaches the terminal.
 
-    Only for what runs on one thread: a decoder's own thread that logs while PyAV holds the
-    interpreter's lock and waits for it never ends.
+    Gives whether it does: another thread may listen for longer than one has patience. Only for what
+    runs on one thread: a decoder's own thread that logs while PyAV holds the interpreter's lock and
+    waits for it never ends.
     """
-    if not _EAR.acquire(blocking=False):
+    if not _EAR.acquire(timeout=patience_seconds):
         _own.errors_before = sys.maxsize
-        yield
+        yield False
         return
     before = av.logging.get_level()
     _own.errors_before = av.logging.get_last_error()[0]
     av.logging.set_level(av.logging.PANIC)
     try:
-        yield
+        yield True
     finally:
         av.logging.set_level(before)
         _EAR.release()

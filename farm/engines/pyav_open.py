@@ -8,6 +8,7 @@ from typing import NoReturn, cast
 
 import av
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
@@ -61,6 +62,8 @@ _PLAIN_PROBE = {"probesize": "5000000", "analyzeduration": "5000000"}
 # Measured from 32 to 512 KiB: the time of a local thumbnail is the same, a transport stream takes
 # ever fewer reads (413, 225, 130, 84, 57), and a small MP4 ever more bytes.
 _BUFFER_BYTES = 128 << 10
+# How long the cause of a failure may take to be told, where other threads open files meanwhile.
+_LOG_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +88,31 @@ def open_video(source: Source, *, media_format: MediaFormat, limits: Limits) -> 
             f"{source.name}: expected one of {', '.join(sorted(_DEMUXERS))}; "
             f"received {media_format.name}"
         )
-    with heard():
-        opened = _open_fast(source, demuxer, limits)
-        if opened is None:
-            container = _open(source, demuxer, _PLAIN_PROBE, streams=0)
-            opened = Opened(container, _choose(container, source.name), demuxer, fast=False)
+    opened = _open_heard(source, demuxer, limits)
     _check(opened, source.name, limits)
     for stream in opened.container.streams:
         stream.discard = Discard.default if stream is opened.stream else Discard.all
     return opened
+
+
+def _open_heard(source: Source, demuxer: str, limits: Limits) -> Opened:
+    """Opens it; where that fails, what libav logged tells why, and is waited for if need be."""
+    with heard() as is_heard:
+        try:
+            return _open_any(source, demuxer, limits)
+        except FFmpegError:
+            if is_heard:
+                raise
+    with heard(patience_seconds=_LOG_SECONDS):
+        return _open_any(source, demuxer, limits)
+
+
+def _open_any(source: Source, demuxer: str, limits: Limits) -> Opened:
+    opened = _open_fast(source, demuxer, limits)
+    if opened is not None:
+        return opened
+    container = _open(source, demuxer, _PLAIN_PROBE, streams=0)
+    return Opened(container, _choose(container, source.name), demuxer, fast=False)
 
 
 def _open_fast(source: Source, demuxer: str, limits: Limits) -> Opened | None:
