@@ -23,6 +23,14 @@ Outputs = Annotated[
         "for several outputs; kind=storyboard,interval=10,sheets=true for a storyboard.",
     ),
 ]
+LaneIsolation = Annotated[
+    str | None,
+    typer.Option(
+        "--isolation",
+        metavar="none|process|sandbox",
+        help="What decoders are kept from; default sandbox.",
+    ),
+]
 DamagedSources = Annotated[
     str | None,
     typer.Option(
