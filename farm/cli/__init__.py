@@ -15,6 +15,7 @@ from farm.cli.gc import clean_up
 from farm.cli.ledger import show_ledger
 from farm.cli.manifest import list_sources
 from farm.cli.plan import show_plan
+from farm.cli.report import make_report
 from farm.cli.run import run_archive
 from farm.cli.samples import make_archive
 from farm.cli.schema import show_schema
@@ -60,6 +61,7 @@ app.command("stop", epilog=CONTROL_CODES_HELP)(stop_run)
 app.command("pause", epilog=CONTROL_CODES_HELP)(pause_run)
 app.command("resume", epilog=CONTROL_CODES_HELP)(resume_run)
 app.command("ledger")(show_ledger)
+app.command("report")(make_report)
 app.command("verify", epilog=VERIFY_CODES_HELP)(verify_files)
 app.command("gc")(clean_up)
 app.command("manifest")(list_sources)
