@@ -6,6 +6,7 @@ and those of `FIELDS` that apply. FARM_LOG=json turns it on in this process and 
 
 import json
 import logging
+import math
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -62,17 +63,18 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
         event = getattr(record, "event", None)
+        known = _bound | record.__dict__
         line = {
             "time": _time(record.created),
             "level": record.levelname.lower(),
             "event": event or LOG,
             "message": record.getMessage(),
-            **{name: getattr(record, name, _bound.get(name)) for name in FIELDS},
+            **{name: known[name] for name in FIELDS if name in known},
             "logger": None if event else record.name,
             "error": self.formatException(record.exc_info) if record.exc_info else None,
         }
-        line = {name: value for name, value in line.items() if value is not None}
-        return json.dumps({name: _clean(value) for name, value in line.items()}, default=str)
+        told = {name: _clean(value) for name, value in line.items() if value is not None}
+        return json.dumps(told, default=str)
 
 
 def is_wanted() -> bool:
@@ -177,7 +179,10 @@ def _time(seconds: float) -> str:
 def _clean(value: Any) -> Any:
     """The value without secrets, and without halves of characters, as names of files may hold."""
     if isinstance(value, str):
-        return redact(value).encode(errors="replace").decode()
+        text = redact(value) if "=" in value or "@" in value else value
+        return text if text.isascii() else text.encode(errors="replace").decode()
+    if isinstance(value, int | float):
+        return value if math.isfinite(value) else str(value)  # JSON has no word for infinity
     if isinstance(value, Mapping):
         return {str(_clean(name)): _clean(each) for name, each in value.items()}
     if isinstance(value, Iterable):

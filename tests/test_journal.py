@@ -81,6 +81,12 @@ def test_any_text_stays_on_its_line_and_is_ascii(text):
     assert said == text.replace("\udcff", "?")
 
 
+def test_numbers_that_json_does_not_know_are_words(lines):
+    journal.tell("x", "x", seconds=float("inf"), rows=3, entries_per_second=0.5)
+    (line,) = lines()
+    assert (line["seconds"], line["rows"], line["entries_per_second"]) == ("inf", 3, 0.5)
+
+
 def test_a_failure_tells_entry_and_cause(lines):
     record = Record(
         row=7, status=Status.QUARANTINED, source="a.mp4", id="a", error_code="timeout",
