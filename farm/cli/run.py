@@ -8,7 +8,6 @@ from farm.cli import option
 from farm.cli.exit_code import ExitCode
 from farm.cli.monitoring import Log, Metrics, Monitoring, tell_end
 from farm.cli.scheduler import ClusterPlace, Scheduler, Tls, check_scheduler
-from farm.cli.screen import duration_text, say, size_text
 
 # What a run takes to end, beside the entries under way: its next heartbeat, commits, its cluster.
 _TAKE_OVER_SECONDS = 60.0
@@ -130,6 +129,7 @@ def _watch(
     from farm import storage
     from farm.bulletin import Bulletin
     from farm.cli.job import ledger_uri
+    from farm.cli.run_end import Muster, say_end
     from farm.cli.run_monitor import RunMonitor
     from farm.cli.stop_signal import stop_on_signals
     from farm.cli.watch import watcher_of
@@ -140,7 +140,7 @@ def _watch(
 
     ledger = Ledger(ledger_uri(job), storage)
     _check_manifest(job, ledger, options)
-    watcher = watcher_of(monitoring.log)
+    watcher, muster = watcher_of(monitoring.log), Muster()
     patience = job.settings.drain_seconds + _TAKE_OVER_SECONDS
     with stop_on_signals(watcher.leave, watcher.line) as stop, watcher:
         waiting = Waiting(patience, watcher.noticed, stop.is_requested)
@@ -154,15 +154,22 @@ def _watch(
             report = run_job(
                 job,
                 ledger,
-                cluster=lambda: _start_cluster(job, place, watcher, monitor),
+                cluster=lambda: muster.opened(lambda: _start_cluster(job, place, watcher, monitor)),
                 options=options,
-                observer=Observers(watcher, bulletin, monitor),
+                observer=Observers(watcher, bulletin, monitor, muster),
                 stop=stop,
                 lease=lease,
             )
             bulletin.ended(report.state.as_told, report.reason, report.totals)
     tell_end(report, watcher.entries)
-    _summarize(job, report, watcher.entries)
+    say_end(
+        ledger,
+        job,
+        report,
+        entries=watcher.entries,
+        muster=muster,
+        is_sample=options.sample is not None,
+    )
     return report
 
 
@@ -185,6 +192,7 @@ def _start_cluster(
 
 
 def _exit_code(report: "RunReport", allow_failures: bool) -> ExitCode:
+    from farm.cli.run_end import failures
     from farm.run import RunState
 
     match report.state:
@@ -194,63 +202,5 @@ def _exit_code(report: "RunReport", allow_failures: bool) -> ExitCode:
             return ExitCode.BROKEN
         case RunState.DONE:
             return (
-                ExitCode.SOME_FAILED if _failures(report) and not allow_failures else ExitCode.DONE
+                ExitCode.SOME_FAILED if failures(report) and not allow_failures else ExitCode.DONE
             )
-
-
-def _failures(report: "RunReport") -> int:
-    from farm.record import Status
-
-    return report.totals.count(Status.FAILED) + report.totals.count(Status.QUARANTINED)
-
-
-def _summarize(job: "Job", report: "RunReport", entries: int) -> None:
-    """Prints the end: what was done, what failed, where it all is, what to do next."""
-    from farm.run import RunState
-    from farm.storage import redact
-
-    totals = report.totals
-    say(f"{report.state.value}: {report.reason}" if report.reason else report.state.value)
-    rate = entries / report.seconds if report.seconds > 0 else 0.0
-    figures = {
-        "this time": f"{entries:,} entries in {duration_text(report.seconds)}, {rate:,.1f}/s",
-        "entries": f"{totals.entries:,}" + "".join(
-            f", {count:,} {status}" for status, count in sorted(totals.counts.items())
-        ) + (f", {totals.carried:,} done before" if totals.carried else ""),
-        "passes": _passes_text(report) if len(totals.passes) > 1 else "",
-        "failures": ", ".join(f"{count:,} {code}" for code, count in totals.codes.items()),
-        "pictures": f"{totals.pictures:,}, {size_text(totals.bytes_written)}",
-        "thumbnails": job.destination or "",
-        "ledger": report.ledger,
-        "summary": report.summary,
-    }  # fmt: skip
-    for name, value in figures.items():
-        if value:
-            say(f"  {name:<11} {value}")
-    if report.state is RunState.DONE and not totals.entries and not totals.carried:
-        say(f"nothing to do: there is no entry in {redact(job.manifest)}")
-    for hint in _hints(report):
-        say(hint)
-
-
-def _passes_text(report: "RunReport") -> str:
-    """What each pass gave."""
-    return "; ".join(
-        f"{each.number} ({each.reason}): "
-        + (", ".join(f"{count:,} {status}" for status, count in sorted(each.counts.items())) or "0")
-        for each in report.totals.passes
-    )
-
-
-def _hints(report: "RunReport") -> list[str]:
-    import shlex
-
-    from farm.run import RunState
-
-    hints = []
-    if _failures(report):
-        hints.append(f"what failed:  farm ledger {shlex.quote(report.ledger)} --status failed")
-        hints.append("try it again: the same command with --retry-failed")
-    if report.state is not RunState.DONE:
-        hints.append("to go on:     the same command")
-    return hints
