@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -26,7 +26,8 @@ Tls = Annotated[
 
 _logger = logging.getLogger(__name__)
 
-_NEEDED = ("ca.pem", "client.pem", "client.key")
+_Role = Literal["client", "worker"]
+_NAMES: dict[_Role, str] = {"client": "--scheduler", "worker": "ADDRESS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +61,18 @@ class ClusterPlace:
         )
 
 
-def check_scheduler(address: str | None, tls: Path | None) -> None:
+def check_scheduler(address: str | None, tls: Path | None, role: _Role = "client") -> None:
     """Raises InvalidJobError where the two make no sense, alone or together."""
+    name = _NAMES[role]
     if address is not None and re.fullmatch(r"(\w+://)?[^\s/]+:\d+/?", address) is None:
         raise InvalidJobError(
-            f"--scheduler: expected an address like tcp://HOST:8786, received {address!r}"
+            f"{name}: expected an address like tcp://HOST:8786, received {address!r}"
         )
     if (tls is not None) is not (address is not None and address.startswith("tls://")):
         raise InvalidJobError(
-            "--tls: expected with --scheduler tls://HOST:PORT and only with it, received "
+            f"--tls: expected with {name} tls://HOST:PORT and only with it, received "
             f"{'a folder' if tls is not None else 'none'} with {address or 'no scheduler'}"
         )
-    for name in _NEEDED if tls is not None else ():
-        if tls is not None and not (tls / name).is_file():
-            raise InvalidJobError(f"--tls: expected {name} in {tls}, as `farm certs` makes it")
+    for file in ("ca.pem", f"{role}.pem", f"{role}.key") if tls is not None else ():
+        if tls is not None and not (tls / file).is_file():
+            raise InvalidJobError(f"--tls: expected {file} in {tls}, as `farm certs` makes it")

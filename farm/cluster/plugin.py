@@ -11,10 +11,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from distributed import secede
+import dask
+from distributed import Reschedule, secede
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from farm import journal, metrics
+from farm.cluster.departure import depart
 from farm.cluster.recycling import retirement
 from farm.cluster.release import RELEASE, difference
 from farm.errors import ClusterError
@@ -32,8 +34,10 @@ SHARD_SLOT = SLOT_PREFIX + RELEASE
 ENTRY_SLOT = "farm-entry " + RELEASE
 # One whose last entries are under way, and the one after it.
 _SHARDS_AT_ONCE = 2
-_LEAVE_POLL_SECONDS = 0.5
-_MOST_LEAVE_POLLS = 20
+# Of the time that a worker has to leave: lanes are ended by the one, by the other shards must be
+# committed; the rest is for the cluster.
+_DROP_FRACTION = 0.75
+_COMMIT_FRACTION = 0.9
 
 _logger = logging.getLogger(__name__)
 
@@ -64,14 +68,15 @@ class LanesPlugin(WorkerPlugin):
             apart = difference(self._release, whose="this worker")
             _logger.error("no work is taken of a client that %s", apart)
             return
-        settings = Settings.model_validate(self._words)
+        settings = Settings.model_validate(self._words | _own_words())
         loop = asyncio.get_running_loop()
 
         def leave(cause: str) -> None:
-            asyncio.run_coroutine_threadsafe(_leave(worker, cause), loop)
+            asyncio.run_coroutine_threadsafe(_retire(worker, cause), loop)
 
         own = await loop.run_in_executor(None, _start, settings, self._zygote_address, leave)
-        await worker.set_resources(**{SHARD_SLOT: _SHARDS_AT_ONCE, ENTRY_SLOT: own.entry_slots})
+        if not own.is_leaving:
+            await worker.set_resources(**{SHARD_SLOT: _SHARDS_AT_ONCE, ENTRY_SLOT: own.entry_slots})
 
         async def age() -> None:
             leave(await retirement(settings))
@@ -83,6 +88,11 @@ class LanesPlugin(WorkerPlugin):
         if self._aging is not None:
             self._aging.cancel()
             _stop()
+
+
+def _own_words() -> dict[str, Any]:
+    """The settings of this machine alone, which `farm worker` puts in Dask's configuration."""
+    return dict(dask.config.get("farm.worker", None) or {})
 
 
 _lock = threading.Lock()
@@ -114,29 +124,50 @@ def _stop() -> None:
         _worker = None
 
 
-async def _leave(worker: Any, cause: str) -> None:
+def _is_busy() -> bool:
+    return _worker is not None and _worker.is_busy
+
+
+async def _retire(worker: Any, cause: str) -> None:
     """Takes no other work, finishes what has begun, and leaves the cluster.
 
-    A nanny starts it anew, and it looks anew which GPUs work. Shards that wait here go elsewhere.
+    A nanny starts it anew, and it looks anew which GPUs work.
     """
     _logger.warning("%s; the worker finishes its shards and leaves", cause)
     await worker.set_resources(**{SHARD_SLOT: 0, ENTRY_SLOT: 0})
-    while _worker is not None and _worker.is_busy:
-        await asyncio.sleep(_LEAVE_POLL_SECONDS)
-    # With a summary that its run has yet to fetch it would not be let go, and shards that wait here
-    # would be lost as if it had died.
-    for _ in range(_MOST_LEAVE_POLLS):
-        if not worker.data:
-            break
-        await asyncio.sleep(_LEAVE_POLL_SECONDS)
-    await worker.close_gracefully(restart=True, reason=cause)
+    await depart(worker, is_busy=_is_busy, restart=True, reason=cause)
+
+
+_leaving: "asyncio.Task[None] | None" = None
+
+
+async def leave(seconds: float, cause: str, dask_worker: Any = None) -> None:
+    """Has a worker leave for good within so many seconds, cutting short what is under way.
+
+    Returns when the scheduler knows that there are no slots here. Shards that had begun are
+    committed, with the rest of their entries as `deferred`.
+    """
+    global _leaving
+    _logger.warning("%s; the worker leaves within %g s", cause, seconds)
+    if _worker is not None:
+        _worker.leave(_DROP_FRACTION * seconds)
+    await dask_worker.set_resources(**{SHARD_SLOT: 0, ENTRY_SLOT: 0})
+    # On its own: the call that this answers could not end otherwise.
+    in_time = _COMMIT_FRACTION * seconds
+    departure = depart(dask_worker, is_busy=_is_busy, restart=False, reason=cause, seconds=in_time)
+    _leaving = asyncio.create_task(departure)
 
 
 def run_shard(ref: ShardRef, run: str, is_final: bool) -> Summary:
     """A task: one attempt at a shard."""
-    if _worker is None:
+    worker = _worker
+    if worker is None:
         raise ClusterError("this worker has no lanes")
-    return _worker.run_shard(ref, run=run, is_final=is_final, last_taken=secede)
+    summary = worker.run_shard(ref, run=run, is_final=is_final, last_taken=secede)
+    if summary.blocked_by == "drain" and worker.is_leaving:
+        # Its run goes on elsewhere: there the shard is sent, as if it had never been here.
+        raise Reschedule
+    return summary
 
 
 async def drain(run: str) -> None:
@@ -159,6 +190,8 @@ async def run_entry(entry: Entry, limits: Limits, key: str) -> Record | str:
     worker = _worker
     if worker is None:
         return "the worker has no lanes"
+    if worker.is_leaving:
+        return "the worker is leaving"
     loop = asyncio.get_running_loop()
     try:
         return await loop.run_in_executor(
