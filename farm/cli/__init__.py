@@ -24,6 +24,7 @@ from farm.cli.serve import keys, serve
 from farm.cli.status import STATUS_CODES_HELP, show_status
 from farm.cli.thumbnail import make_thumbnails
 from farm.cli.verify import VERIFY_CODES_HELP, verify_files
+from farm.cli.worker import WORKER_CODES_HELP, work_for_cluster
 
 # Help in plain text and errors in one line: rich's own would double the start-up time.
 app = typer.Typer(
@@ -66,6 +67,7 @@ app.command("verify", epilog=VERIFY_CODES_HELP)(verify_files)
 app.command("gc")(clean_up)
 app.command("manifest")(list_sources)
 app.command("schema")(show_schema)
+app.command("worker", epilog=WORKER_CODES_HELP)(work_for_cluster)
 app.command("serve")(serve)
 app.add_typer(keys, name="key")
 app.command("certs")(make_certificates)
