@@ -1,6 +1,7 @@
 """What a run used, what that costs at given prices, and for how long it goes on costing."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -82,6 +83,14 @@ class Cost:
     def total(self) -> float:
         """All that is paid once."""
         return self.workers + self.lanes + self.read + self.gets + self.puts
+
+
+def cost_fields(usage: Usage, prices: Prices) -> dict[str, Any] | None:
+    """The cost for machines to read, in its currency; None where nothing costs anything."""
+    if not prices.are_given:
+        return None
+    cost = cost_of(usage, prices)
+    return {"currency": prices.currency, "total": cost.total} | asdict(cost)
 
 
 def cost_of(usage: Usage, prices: Prices) -> Cost:

@@ -17,6 +17,7 @@ from farm.observer import Event, Observer
 from farm.options import RunOptions
 from farm.passes import Passes
 from farm.planner import Planned, Planner
+from farm.prices import cost_fields
 from farm.progress import Progress, Tally
 from farm.run_status import LiveState
 from farm.spec import Job
@@ -93,7 +94,7 @@ def run_job(
         if opened is not None:
             opened.close()
     report = RunReport(state, totals(ledger), ledger.uri, "", time.monotonic() - began, reason)
-    return report if lease is not None and lease.is_lost() else _stored(report, ledger)
+    return report if lease is not None and lease.is_lost() else _stored(report, ledger, job)
 
 
 def _pause(seconds: float, stop: Stop) -> None:
@@ -104,11 +105,12 @@ def _pause(seconds: float, stop: Stop) -> None:
         time.sleep(min(left, _POLL_SECONDS))
 
 
-def _stored(report: RunReport, ledger: Ledger) -> RunReport:
+def _stored(report: RunReport, ledger: Ledger, job: Job) -> RunReport:
     summary = {
         "state": report.state.value,
         "reason": report.reason,
         **report.totals.figures(),
+        "cost": cost_fields(report.totals.used, job.prices),
         "seconds_of_last_command": round(report.seconds, 3),
     }
     return replace(report, summary=ledger.put_summary(summary))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from farm.effort import Effort
 from farm.errors import FarmError
 from farm.record import Record
 
@@ -32,10 +33,12 @@ class Summary:
     bytes_written: int = 0
     seconds: float = 0.0
     worker: str = ""
+    requests: int = 0
+    lanes: int = 0
 
     @classmethod
-    def of(cls, name: str, records: Sequence[Record], *, seconds: float, worker: str) -> Self:
-        """What the records of a shard say, before they are committed."""
+    def of(cls, name: str, records: Sequence[Record], effort: Effort) -> Self:
+        """What the records of a shard say, before they are committed, and what it took."""
         codes = collections.Counter(_.error_code for _ in records if _.error_code is not None)
         return cls(
             name,
@@ -45,8 +48,10 @@ class Summary:
             pictures=sum(len(_.artifacts) for _ in records),
             bytes_read=sum(_.bytes_read for _ in records),
             bytes_written=sum(each.size_bytes for _ in records for each in _.artifacts),
-            seconds=seconds,
-            worker=worker,
+            seconds=effort.seconds,
+            worker=effort.worker,
+            requests=sum(_.requests for _ in records),
+            lanes=effort.lanes,
         )
 
     def blocked(self, cause: FarmError) -> Self:

@@ -220,7 +220,7 @@ class Worker:
             # Left as it is: committing that nothing was tried would only make work for later.
             return Summary(ref.name, committed=False, blocked_by="drain", worker=self.name)
         effort = Effort(self.name, began, time.monotonic() - started, self.pool.lanes)
-        summary = Summary.of(ref.name, records, seconds=effort.seconds, worker=self.name)
+        summary = Summary.of(ref.name, records, effort)
         if walk.blocked_by is not None:
             return summary.blocked(walk.blocked_by)
         committed = ledger.commit(ref, records, effort)

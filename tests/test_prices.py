@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from farm.fault import explain
-from farm.prices import Cost, Prices, Usage, cost_of
+from farm.prices import Cost, Prices, Usage, cost_fields, cost_of
 
 USAGE = Usage(
     entries=1000,
@@ -48,6 +48,21 @@ def test_each_price_is_of_one_figure(name, paid_for, amount):
         paid_for: pytest.approx(amount)
     }
     assert cost.total == pytest.approx(0.0 if paid_for == "stored_month" else amount)
+
+
+def test_machines_are_told_it_by_name():
+    assert cost_fields(USAGE, Prices(currency="EUR")) is None
+    told = cost_fields(USAGE, Prices(currency="EUR", worker_hour=2, put_thousand=2))
+    assert told == {
+        "currency": "EUR",
+        "total": pytest.approx(6.0),
+        "workers": pytest.approx(1.0),
+        "lanes": 0.0,
+        "read": 0.0,
+        "gets": 0.0,
+        "puts": pytest.approx(5.0),
+        "stored_month": 0.0,
+    }
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e3))

@@ -129,13 +129,15 @@ def _watch(
     from farm import storage
     from farm.bulletin import Bulletin
     from farm.cli.job import ledger_uri
-    from farm.cli.run_end import Muster, say_end
+    from farm.cli.muster import Muster
+    from farm.cli.run_end import say_end
     from farm.cli.run_monitor import RunMonitor
     from farm.cli.stop_signal import stop_on_signals
     from farm.cli.watch import watcher_of
     from farm.lease import Lease, Waiting
     from farm.ledger import Ledger
     from farm.observer import Observers
+    from farm.prices import cost_fields
     from farm.run import run_job
 
     ledger = Ledger(ledger_uri(job), storage)
@@ -148,7 +150,13 @@ def _watch(
             Lease.take(
                 ledger.uri, take_over=take_over, waiting=waiting, lost=stop.request
             ) as lease,
-            Bulletin(ledger, lease, stop, notice=watcher.noticed) as bulletin,
+            Bulletin(
+                ledger,
+                lease,
+                stop,
+                notice=watcher.noticed,
+                cost=lambda status: cost_fields(muster.used(), job.prices),
+            ) as bulletin,
             RunMonitor(monitoring, lease, notice=watcher.noticed) as monitor,
         ):
             report = run_job(

@@ -1,48 +1,19 @@
 """The end of `farm run`: what was done, what failed, what it took, and what to do next."""
 
 import shlex
-import time
-from collections.abc import Callable
 
+from farm.cli.muster import Muster
 from farm.cli.screen import duration_text, say, size_text
 from farm.cli.usage_table import estimated, measured, table
-from farm.cluster import Cluster, Outcome
 from farm.estimate import CONFIDENCE, Estimate, estimate_from, kept_estimate
 from farm.ledger import Ledger
-from farm.observer import Event
 from farm.prices import Prices, Usage
-from farm.progress import Progress
 from farm.record import Status
 from farm.run import RunReport, RunState
 from farm.spec import Job
 from farm.storage import redact
 
 _MILLION = 1_000_000
-
-
-class Muster:
-    """An observer that counts the workers of a run, and the seconds until the first was ready."""
-
-    def __init__(self) -> None:
-        self.workers = 0
-        self.start_seconds = 0.0
-
-    def opened(self, start: Callable[[], Cluster]) -> Cluster:
-        """Starts a cluster by the clock."""
-        began = time.monotonic()
-        cluster = start()
-        self.start_seconds = time.monotonic() - began
-        return cluster
-
-    def progressed(self, progress: Progress) -> None:
-        """Notes how many workers there are."""
-        self.workers = max(self.workers, progress.slots)
-
-    def noticed(self, message: str, *, event: Event = Event.NOTICE, shard: str = "") -> None:
-        """Has no use for it."""
-
-    def settled(self, outcome: Outcome) -> None:
-        """Has no use for it."""
 
 
 def failures(report: RunReport) -> int:

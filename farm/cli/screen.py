@@ -1,5 +1,7 @@
 """What people read: text on the terminal, with nothing in it that a file could play tricks with."""
 
+from decimal import Decimal
+
 import typer
 
 
@@ -36,3 +38,10 @@ def duration_text(seconds: float) -> str:
     minutes, left = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def money_text(amount: float, currency: str) -> str:
+    """An amount for people, three digits of it where it is less than one: `12.50 EUR`."""
+    small = f"{Decimal(f'{amount:.3g}'):f}"
+    number = f"{amount:,.2f}" if amount >= 1 or not amount else small
+    return f"{number} {currency}".rstrip()

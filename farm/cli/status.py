@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from farm.cli.ledger import name_ledger
-from farm.cli.screen import duration_text, printable, say, size_text
+from farm.cli.screen import duration_text, money_text, printable, say, size_text
 
 if TYPE_CHECKING:
     from farm.run_status import Example, PassFigures, RunStatus
@@ -146,6 +146,11 @@ def _figures(status: "RunStatus") -> Iterator[tuple[str, str]]:
             "pictures",
             f"{status.pictures:,}, {size_text(status.bytes_written)}; "
             f"{size_text(status.bytes_read)} read",
+        )
+    if status.cost is not None:
+        yield (
+            "cost",
+            f"{money_text(status.cost['total'], status.cost['currency'])} in the newest command",
         )
 
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import partial
 
-from farm.cli.screen import duration_text, size_text
+from farm.cli.screen import duration_text, money_text, size_text
 from farm.estimate import Estimate
 from farm.prices import Prices, Usage, cost_of
 
@@ -61,7 +60,7 @@ def _cell(line: _Line, estimate: Estimate, entries: int) -> str:
 
 
 def _lines(prices: Prices) -> list[_Line]:
-    money = partial(_money_text, currency=prices.currency)
+    money = partial(money_text, currency=prices.currency)
     priced = [
         _Line("cost", lambda used: cost_of(used, prices).total, money),
         _Line("a million entries", lambda used: _of_a_million(used, prices), money),
@@ -72,12 +71,6 @@ def _lines(prices: Prices) -> list[_Line]:
 
 def _of_a_million(used: Usage, prices: Prices) -> float:
     return cost_of(used, prices).total / used.entries * _MILLION if used.entries else 0.0
-
-
-def _money_text(amount: float, *, currency: str) -> str:
-    small = f"{Decimal(f'{amount:.3g}'):f}"
-    number = f"{amount:,.2f}" if amount >= 1 or not amount else small
-    return f"{number} {currency}".rstrip()
 
 
 def _count_text(count: float) -> str:

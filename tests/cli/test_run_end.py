@@ -4,11 +4,10 @@ import re
 
 import pytest
 
-from farm.cli.run_end import Muster, usage_lines
+from farm.cli.run_end import usage_lines
 from farm.cli.usage_table import measured, table
 from farm.ledger_growth import LedgerGrowth
 from farm.prices import Prices, Usage
-from farm.progress import Progress
 from tests.test_estimate import flat
 
 USED = Usage(
@@ -111,10 +110,3 @@ def test_money_is_readable_at_any_size(price, said):
     prices = Prices(currency="EUR", worker_hour=price * 2, gb_month_stored=1.0)
     lines = list(table(prices, measured("", USED, prices)))
     assert cells(lines)["cost"] == [said]
-
-
-def test_a_muster_counts_the_most_workers_there_were():
-    muster = Muster()
-    for slots in (1, 3, 2, 0):
-        muster.progressed(Progress(None, 0, 0, 0, 0.0, None, 0, 1, slots=slots))
-    assert muster.workers == 3
