@@ -2,10 +2,11 @@
 
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -29,6 +30,9 @@ Log = Annotated[
     LogForm | None,
     typer.Option(help="Tell what happens by a bar, text or JSON; default: a bar on a terminal."),
 ]
+LineLog = Annotated[
+    Literal["text", "json"] | None, typer.Option(help="Log in text or JSON; default: text.")
+]
 Metrics = Annotated[
     str | None,
     typer.Option(metavar="[HOST:]PORT", help="Serve figures for Prometheus at /metrics."),
@@ -48,6 +52,8 @@ class Monitoring:
             from farm import journal
 
             journal.turn_on()
+        elif self.log is not None:
+            os.environ.pop("FARM_LOG", None)
         if self.metrics is not None:
             from farm import metrics
 

@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from farm.cli.monitoring import LineLog, LogForm, Metrics, Monitoring
 from farm.cli.scheduler import ClusterPlace, Scheduler, Tls, check_scheduler
 from farm.cli.screen import say
 
 if TYPE_CHECKING:
+    from farm.cluster.dask import DaskCluster
     from farm.service.config import ServiceConfig
+    from farm.service.figures import ServiceMetrics
 
 _Data = Annotated[
     Path | None, typer.Option("--data", metavar="FOLDER", help="Database, files and keys.")
@@ -30,6 +33,8 @@ def serve(
     scheduler: Scheduler = None,
     tls: Tls = None,
     workers: Annotated[int, typer.Option(min=1, help="Workers of the embedded cluster.")] = 1,
+    log: LineLog = None,
+    metrics: Metrics = None,
 ) -> None:
     """Answer CloudConvert's and Qencode's thumbnail requests over HTTP.
 
@@ -38,12 +43,26 @@ def serve(
     """
     from farm.service.app import create_app, listen
 
+    monitoring = Monitoring(LogForm(log) if log else None, metrics)
+    monitoring.begin()
     read = _config(data, config, public_url=public_url)
     check_scheduler(scheduler, tls)
 
     place = ClusterPlace(scheduler, tls, workers)
-    app = create_app(read, lambda: place.open(read.settings))
-    listen(app, host=host, port=port, ready=lambda url: say(f"listening on {url}"))
+    opened: list[DaskCluster] = []
+
+    def open_cluster() -> "DaskCluster":
+        opened.append(place.open(read.settings))
+        return opened[0]
+
+    def collector() -> "ServiceMetrics":
+        from farm.service.figures import ServiceMetrics
+
+        return ServiceMetrics(lambda: getattr(app.state, "service", None))
+
+    app = create_app(read, open_cluster)
+    with monitoring.figures(collector, notice=say, workers=lambda: opened[0].roster.pages):
+        listen(app, host=host, port=port, ready=lambda url: say(f"listening on {url}"))
 
 
 keys = typer.Typer(

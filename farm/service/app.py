@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.config import LOGGING_CONFIG
 
 import farm
+from farm import journal
 from farm.cluster import Cluster
 from farm.service import cloudconvert, download, page, qencode
 from farm.service.asgi import BodyLimitMiddleware, PathMiddleware
@@ -68,6 +70,8 @@ def listen(app: FastAPI, *, host: str, port: int, ready: Callable[[str], None]) 
             host=host,
             port=port,
             log_level="warning",
+            # Without one of its own its lines go where all others do.
+            log_config=None if journal.is_wanted() else LOGGING_CONFIG,
             server_header=False,
             # Who takes a file slowly would keep the service from ending.
             timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,

@@ -28,7 +28,7 @@ class LiveServer:
     """A service in a process; `url` and `key` reach it, `client` does with both.
 
     After `kill` or `stop`, `start` goes on over the same data, at the same address. `log_text` is
-    all that it ever printed.
+    all that it ever printed. `options` are words of the command.
     """
 
     def __init__(self, folder: Path, **settings: Any) -> None:
@@ -40,6 +40,7 @@ class LiveServer:
         self._log = folder / "log.txt"
         self._config.write_text(yaml.safe_dump(_settings(self.data, self.destinations) | settings))
         self.url = "http://127.0.0.1:0"
+        self.options: list[str] = []
         self.key = self.new_key("tester")
         self.process: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client()
@@ -54,6 +55,7 @@ class LiveServer:
         """Starts the process and waits until it listens; fails with what it printed."""
         began = self._log.stat().st_size if self._log.exists() else 0
         words = ["serve", "--config", self._config, "--port", str(urlsplit(self.url).port)]
+        words += self.options
         with self._log.open("ab") as log:
             self.process = subprocess.Popen([*_FARM, *words], stdout=log, stderr=log)
         deadline = time.monotonic() + _START_SECONDS
