@@ -48,8 +48,10 @@ def main() -> None:
     parser.add_argument("--lanes", type=int, default=1, help="of each worker; default 1")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="farm-backfill-") as folder:
-        job = _archive(Path(folder), options)
-        with _cluster(Path(folder)) as (address, parts):
+        job = store_archive(
+            Path(folder), options.entries, shard_entries=options.shard_entries, lanes=options.lanes
+        )
+        with hand_started_cluster(Path(folder)) as (address, parts):
             words = [sys.executable, "-m", "farm", "run", str(job), "--scheduler", address]
             first, memory = _run(words, parts)
             again, _ = _run(words, parts)
@@ -64,27 +66,27 @@ def main() -> None:
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
 
 
-def _archive(folder: Path, options: argparse.Namespace) -> Path:
+def store_archive(folder: Path, entries: int, *, shard_entries: int, lanes: int) -> Path:
     """Stores one source, a manifest that names it over and over, and a job."""
     source = folder / "source.syn"
     source.write_text(_RECIPE)
     manifest = folder / "manifest.jsonl"
     with manifest.open("w") as stream:
-        for number in range(options.entries):
+        for number in range(entries):
             stream.write(f'{{"source": "{source}", "id": "{number:09d}"}}\n')
     job = folder / "job.yaml"
     fields = {
         "manifest": str(manifest),
         "destination": str(folder / "out"),
         "outputs": [_OUTPUT],
-        "settings": {"lanes": options.lanes, "shard_entries": options.shard_entries},
+        "settings": {"lanes": lanes, "shard_entries": shard_entries},
     }
     job.write_text(json.dumps(fields))
     return job
 
 
 @contextmanager
-def _cluster(folder: Path) -> Iterator[tuple[str, dict[str, psutil.Process]]]:
+def hand_started_cluster(folder: Path) -> Iterator[tuple[str, dict[str, psutil.Process]]]:
     """A scheduler and workers as their commands start them, and the processes of both."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

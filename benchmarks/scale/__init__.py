@@ -1,0 +1,1 @@
+"""Predicts runs that are too large to try, by simulation from measured costs: see docs/scale.md."""
