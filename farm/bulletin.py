@@ -194,10 +194,12 @@ class Bulletin:
 
 def _with_progress(status: RunStatus, told: Told, progress: Progress) -> RunStatus:
     """A status with what is under way."""
-    rows, rate = status.passes[-1].rows, told.entries_per_second
-    left = None
-    if rows is not None and rate > 0 and status.state is LiveState.RUNNING:
-        left = round(max(0, rows - status.passes[-1].entries) / rate, 1)
+    newest = status.passes[-1] if status.passes else None
+    rate, left = told.entries_per_second, None
+    if newest is not None and newest.rows is not None and rate > 0:
+        left = round(max(0, newest.rows - newest.entries) / rate, 1)
+    if status.state is not LiveState.RUNNING:
+        left = None
     return status.model_copy(
         update={
             "shards_in_flight": progress.shards_in_flight,

@@ -111,7 +111,9 @@ def _gone(ledger: Ledger, status: RunStatus, claim: Claim | None) -> RunStatus:
         counted, found = caught_up(ledger, one, known.get(one.number))
         examples = found | examples
         figures.append(counted)
-    ended = "ended without saying how" if claim is None or claim.is_ended else "was killed"
+    ended = (
+        "ended without saying how" if claim is None or claim.is_ended else "was killed or cut off"
+    )
     seal = ledger.read_seal(passes[0].number) if passes else None
     carried = seal.carried if seal is not None else 0
     return (
