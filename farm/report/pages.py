@@ -89,7 +89,7 @@ def write_report(ledger: Ledger, folder: str, options: ReportOptions) -> Written
     files = StoredFiles(folder, copy=options.copy)
     with spooled(ledger, choose=options.choose, watch=figures.add) as spool:
         gallery = write_gallery(_shown(spool, figures, options.limit), folder, files)
-    page = _render(job_facts(ledger), figures, gallery, options)
+    page = _render(job_facts(ledger), figures, gallery, options, earlier=spool.earlier)
     for name, kind in _ASSETS.items():
         data = resources("farm.report").joinpath("static", name).read_bytes()
         storage.put(storage.join(folder, name), data, content_type=kind)
@@ -141,7 +141,9 @@ def _environment() -> Environment:
     return environment
 
 
-def _render(job: JobFacts, figures: Figures, gallery: Gallery, options: ReportOptions) -> str:
+def _render(
+    job: JobFacts, figures: Figures, gallery: Gallery, options: ReportOptions, *, earlier: int
+) -> str:
     now = time.time()
     return (
         _environment()
@@ -152,6 +154,7 @@ def _render(job: JobFacts, figures: Figures, gallery: Gallery, options: ReportOp
             stamp=f"{int(now * 1000):x}",
             job=job,
             figures=figures,
+            earlier=earlier,
             facts=_facts(figures),
             plots=list(_plots(figures)),
             tables=_tables(figures),

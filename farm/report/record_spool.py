@@ -40,11 +40,16 @@ _STATUSES = {
 
 
 class RecordSpool:
-    """One Parquet file for each group, in a folder of this machine; see `spooled`."""
+    """One Parquet file for each group, in a folder of this machine; see `spooled`.
+
+    `counts` tells how many records each has, `earlier` how many of all are of passes before the
+    newest manifest.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.counts: collections.Counter[Group] = collections.Counter()
+        self.earlier = 0
 
     def records(self, group: Group) -> Iterator[dict[str, Any]]:
         """The stored records of a group, in their order."""
@@ -86,20 +91,32 @@ def spooled(
     """
     with TemporaryDirectory(prefix="farm-report-") as folder:
         spool = RecordSpool(Path(folder))
-        schema = record_schema()
-        tables = (choose(table).cast(schema) for table in newest_tables(ledger))
-        for table in spool.fill(tables):
+        for table in spool.fill(_chosen(ledger, choose, spool)):
             watch(table)
         yield spool
 
 
-def newest_tables(ledger: Ledger) -> Iterator[pa.Table]:
-    """The newest record of each entry, also of those that were carried over; newest pass first."""
-    yield from final_tables(ledger)
+def _chosen(
+    ledger: Ledger, choose: Callable[[pa.Table], pa.Table], spool: RecordSpool
+) -> Iterator[pa.Table]:
+    for table in final_tables(ledger):
+        yield choose(table).cast(record_schema())
+    for table in earlier_tables(ledger):
+        chosen = choose(table)
+        spool.earlier += chosen.num_rows
+        yield chosen.cast(record_schema())
+
+
+def earlier_tables(ledger: Ledger) -> Iterator[pa.Table]:
+    """What passes before the newest manifest did and nothing has replaced, if any was carried over.
+
+    Which of them were carried, and which the manifest does not have any more, nobody has noted.
+    """
     passes = ledger.passes()
     current = chain(passes)
     # While a pass is being planned nobody knows how many it carries over.
     if len(current) < len(passes) and carried(ledger, current[0]) != 0:
-        for one, table in standing_tables(ledger, record_schema().names):
+        names = record_schema().names
+        for one, table in standing_tables(ledger, names):
             if one.number < current[0].number:
-                yield table.select(record_schema().names)
+                yield table.select(names)
