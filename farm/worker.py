@@ -197,7 +197,6 @@ class Worker:
     def _attempt(
         self, ref: ShardRef, run: str, is_final: bool, last_taken: Callable[[], object]
     ) -> Summary:
-        began, started = time.time(), time.monotonic()
         ledger = _ledger(ref.ledger)
         if ledger.is_committed(ref):
             return Summary(ref.name, committed=False, was_done=True, worker=self.name)
@@ -215,6 +214,8 @@ class Worker:
         )
         with self._counting:
             self._paces[threading.get_ident()] = (run, walk.pace)
+        # Only from here on: what opening a ledger and loading its library take, they take once.
+        began, started = time.time(), time.monotonic()
         records = self._walked(walk, last_taken, trail)
         if not walk.has_begun and self._drains.is_of(run):
             # Left as it is: committing that nothing was tried would only make work for later.
