@@ -57,17 +57,16 @@ class DurationHistogram:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Events per second in equal steps from `start` (seconds since 1970) on."""
+    """Events per second in equal steps from `start` (seconds since 1970) on, `seconds` in all.
+
+    The last step may be shorter.
+    """
 
     start: float
+    seconds: float
     step_seconds: float
     all: tuple[float, ...]
     failed: tuple[float, ...]
-
-    @property
-    def seconds(self) -> float:
-        """The length of all steps."""
-        return self.step_seconds * len(self.all)
 
 
 class EventCounts:
@@ -120,6 +119,7 @@ class EventCounts:
         sums = np.zeros((2, steps))
         for key, both in self._counts.items():
             sums[:, (key - first) // factor] += both
-        step_seconds = self._width_seconds * factor
-        every, failed = (sums / step_seconds).tolist()
-        return Rates(first * self._width_seconds, step_seconds, tuple(every), tuple(failed))
+        seconds, step = self._width_seconds * (last - first + 1), self._width_seconds * factor
+        lengths = np.minimum(step, seconds - step * np.arange(steps))
+        every, failed = (sums / lengths).tolist()
+        return Rates(first * self._width_seconds, seconds, step, tuple(every), tuple(failed))

@@ -133,6 +133,7 @@ def _steps(values: Sequence[float], rates: Rates, x: Axis, y: Axis) -> str:
     floor = y.place(0)
     points = [f"M{x.place(0):.1f},{floor:.1f}"]
     for index, value in enumerate(values):
+        # Where the last step is shorter, the axis ends with it.
         points.append(f"V{y.place(value):.1f}H{x.place((index + 1) * rates.step_seconds):.1f}")
     return "".join([*points, f"V{floor:.1f}Z"])
 

@@ -58,6 +58,13 @@ def test_rates_are_entries_by_time() -> None:
     assert rates.failed == (1.0, 0, 0, 0, 0, 0, 0, 0, 0, 1.0)
 
 
+def test_the_last_step_may_be_shorter() -> None:
+    rates = _counted(1e6 + np.arange(0, 10.5, 0.5)).rates(4)
+    assert rates is not None
+    assert (rates.seconds, rates.step_seconds) == (10.5, 3.0)
+    assert rates.all == (2.0, 2.0, 2.0, 2.0)
+
+
 def test_nothing_is_lost_when_buckets_grow() -> None:
     times = 1_780_000_000 + np.random.default_rng(2).uniform(0, 200_000, 30_000)
     counts = _counted(times, times > 1_780_100_000, parts=40)
@@ -66,10 +73,10 @@ def test_nothing_is_lost_when_buckets_grow() -> None:
     rates = counts.rates(120)
     assert rates is not None
     assert len(rates.all) <= 120
-    assert sum(rates.all) * rates.step_seconds == pytest.approx(30_000)
-    assert sum(rates.failed) * rates.step_seconds == pytest.approx(
-        int((times > 1_780_100_000).sum())
-    )
+    lengths = np.full(len(rates.all), rates.step_seconds)
+    lengths[-1] = rates.seconds - lengths[:-1].sum()
+    assert lengths @ rates.all == pytest.approx(30_000)
+    assert lengths @ rates.failed == pytest.approx(int((times > 1_780_100_000).sum()))
 
 
 def test_a_night_between_two_commands_is_no_work() -> None:

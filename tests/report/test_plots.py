@@ -87,7 +87,7 @@ def test_elapsed_axes_suit_the_time(seconds: float, labels: list[str]) -> None:
 
 
 def test_rates_are_a_stair() -> None:
-    rates = Rates(1_780_000_000.0, 2.0, (1.0, 4.0, 0.0), (0.0, 2.0, 0.0))
+    rates = Rates(1_780_000_000.0, 6.0, 2.0, (1.0, 4.0, 0.0), (0.0, 2.0, 0.0))
     plot = _parsed(plot_rates(rates))
     every, failed = plot.iter("path")
     heights = [float(y) for y in re.findall(r"V([\d.]+)", every.attrib["d"])]
@@ -101,7 +101,7 @@ def test_rates_are_a_stair() -> None:
 
 
 def test_without_failures_none_are_drawn() -> None:
-    plot = _parsed(plot_rates(Rates(0.0, 1.0, (3.0,), (0.0,))))
+    plot = _parsed(plot_rates(Rates(0.0, 1.0, 1.0, (3.0,), (0.0,))))
     assert len(list(plot.iter("path"))) == 1
     assert "failed" not in _texts(plot)
 
