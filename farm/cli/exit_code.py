@@ -23,7 +23,8 @@ Exit codes:
     1  some entries failed (0 with --allow-failures)
     2  the job, the manifest or an option is wrong; nothing was tried
     3  the run could not go on
-    4  paused, by a signal or a store that does not answer; the same command goes on
+    4  paused, by a signal, `farm stop` or a store that does not answer;
+       the same command goes on
   130  stopped at once by a second signal"""
 
 
