@@ -18,6 +18,7 @@ from farm.row import Row
 from farm.settings import GPU_ENGINES
 from farm.spec import Entry, Job
 from farm.template import file_format
+from farm.throttle import Gate
 
 MESSAGE_CHARACTERS = 500
 
@@ -34,7 +35,8 @@ _CONTENT_TYPES = {
 class EntryWork:
     """What making entries takes; `watched` keeps an eye on a lane while it works.
 
-    With `is_urgent` entries go before those of others that wait for a lane.
+    With `is_urgent` entries go before those of others that wait for a lane. `gate` gives what an
+    entry has to pass when it reads its source, None where it may read as fast as it can.
     """
 
     pool: LanePool
@@ -42,6 +44,7 @@ class EntryWork:
     worker: str
     watched: Callable[[Lane], AbstractContextManager[None]]
     is_urgent: bool = False
+    gate: Callable[[], Gate | None] = lambda: None
 
     def attempt(self, row: Row, *, is_alone: bool) -> tuple[Record, FarmError | None]:
         """The record of one row, and its error: a LaneError where a lane was lost.
@@ -98,7 +101,10 @@ class EntryWork:
         # The worker's own: a lane that a hostile file took over may lie about anything.
         naming = Naming(entry, row, limits)
         began = time.perf_counter()
-        with storage.open_source(entry.source, expected_size=entry.size, limits=limits) as source:
+        opened = storage.open_source(
+            entry.source, expected_size=entry.size, limits=limits, gate=self.gate()
+        )
+        with opened as source:
             fetched = time.perf_counter()
             made, payload = self._ask(naming, source, facts, is_alone=is_alone)
             answered = time.perf_counter()
@@ -144,6 +150,7 @@ class EntryWork:
                     head=source.head,
                     read_at=source.read_at,
                     timeout_seconds=entry.timeout_seconds,
+                    held_seconds=lambda: source.held_seconds,
                 )
             finally:
                 facts["timings_ms"] = {"lane": (time.perf_counter() - began) * 1e3}

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from farm.entry import MESSAGE_CHARACTERS, EntryWork, deferred
-from farm.errors import FarmError, LaneError
+from farm.errors import FarmError, LaneCrashError, LaneError
 from farm.isolation import Lane, LanePool
 from farm.pace import Pace
 from farm.record import Record, Status
 from farm.row import Row
 from farm.spec import Job
+from farm.throttle import Gate, Throttle
 from farm.trail import Trail
 
 # So many entries are opened or stored beside those that are in lanes. One keeps a lane from waiting
@@ -33,8 +34,9 @@ class ShardWalk:
     `drain_ends`: when a drain drops what is under way, None without one. With `is_final`, causes
     from outside fail entries instead of giving the shard up. With a `trail`, entries are begun one
     by one, each marked, suspects first and without convicts. `ended` is called with each record as
-    its entry ends. After `run`, `has_begun` tells whether any row was taken, and `blocked_by` is
-    the cause for which the shard was given up.
+    its entry ends. A `throttle` that is set before `run` bounds how fast entries read. After `run`,
+    `has_begun` tells whether any row was taken, and `blocked_by` is the cause for which the shard
+    was given up.
     """
 
     def __init__(
@@ -50,7 +52,8 @@ class ShardWalk:
         ended: Callable[[Record], object] = lambda record: None,
     ) -> None:
         self._ended = ended
-        self._work = EntryWork(pool, job, worker, self._watched)
+        self.throttle: Throttle | None = None
+        self._work = EntryWork(pool, job, worker, self._watched, gate=self._gate)
         self._trail = trail
         self._threads = pool.lanes + (_BESIDE_FAR if _is_far(job, rows) else _BESIDE_NEAR)
         self.pace = Pace(job, rows)
@@ -107,9 +110,21 @@ class ShardWalk:
                 return
             self._drop_after_drain()
 
-    def _drop_after_drain(self) -> None:
+    def _must_drop(self) -> bool:
         ends = self._drain_ends()
-        if ends is not None and time.monotonic() > ends:
+        return ends is not None and time.monotonic() > ends
+
+    def _gate(self) -> Gate | None:
+        return None if self.throttle is None else Gate(self.throttle, held=self._hold)
+
+    def _hold(self) -> None:
+        """An entry is held back by its gate: it is not stuck, and ends with those in lanes."""
+        self.pace.step()
+        if self._must_drop():
+            raise LaneCrashError("dropped by a drain")
+
+    def _drop_after_drain(self) -> None:
+        if self._must_drop():
             with self._lock:
                 for lane in self._in_lanes:
                     lane.kill()

@@ -29,6 +29,7 @@ from farm.settings import Limits, Settings
 from farm.shard import ShardWalk
 from farm.spec import Entry, Job
 from farm.summary import Summary
+from farm.throttle import Throttles
 from farm.trail import LOSSES_BEFORE_MARKS, Trail
 from farm.urgent import UrgentEntry
 
@@ -56,6 +57,7 @@ class Worker:
         self.meter = meter
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._drains = Drains()
+        self.throttles = Throttles()
         self.pool = LanePool(
             lanes=settings.lanes or usable_cores(),
             reserved=settings.reserved_lanes,
@@ -212,6 +214,7 @@ class Worker:
             trail=trail,
             ended=partial(self._note, run=run, pass_number=ref.number, shard=ref.name),
         )
+        walk.throttle = self.throttles.of(run)
         with self._counting:
             self._paces[threading.get_ident()] = (run, walk.pace)
         # Only from here on: what opening a ledger and loading its library take, they take once.

@@ -74,6 +74,9 @@ def run_archive(
     log: Log = None,
     metrics: Metrics = None,
     price: option.Prices = None,
+    max_read_rate: option.MaxReadRate = None,
+    max_requests_per_host: option.MaxRequestsPerHost = None,
+    priority: option.Priority = 0,
 ) -> None:
     """Make the thumbnails of an archive.
 
@@ -113,7 +116,8 @@ def run_archive(
         max_failures=max_failures,
         passes=passes,
     )
-    place = ClusterPlace(scheduler, tls, workers)
+    manners = option.manners(max_read_rate, max_requests_per_host, priority)
+    place = ClusterPlace(scheduler, tls, workers, manners)
     report = _watch(job, options, place, take_over, monitoring)
     raise typer.Exit(_exit_code(report, allow_failures))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from farm.errors import InvalidJobError
+from farm.manners import Manners
 
 if TYPE_CHECKING:
     from farm.cluster.dask import DaskCluster
@@ -37,6 +38,7 @@ class ClusterPlace:
     scheduler: str | None
     tls: Path | None
     workers: int
+    manners: Manners = Manners()
 
     def open(
         self,
@@ -56,6 +58,7 @@ class ClusterPlace:
             scheduler=self.scheduler,
             workers=self.workers,
             tls=self.tls,
+            manners=self.manners,
             notice=notice,
             run=run,
         )

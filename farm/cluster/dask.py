@@ -12,7 +12,6 @@ after the connection, waits for a scheduler at the same address, and sends again
 """
 
 import functools
-import itertools
 import queue
 import threading
 import time
@@ -22,14 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from farm.cluster import plugin
-from farm.cluster.attempt import Attempt, end_of
 from farm.cluster.connection import Connection
+from farm.cluster.flight import Flight
 from farm.cluster.port import EntryHandle, Outcome, OutcomeKind
 from farm.cluster.roster import Roster
 from farm.cluster.urgent import UrgentEntries
 from farm.cluster.watchdog import Watchdog
 from farm.errors import ClusterError, FarmError
 from farm.ledger import ShardRef
+from farm.manners import Manners
 from farm.pace import EntryUnderWay
 from farm.settings import Limits, Settings
 from farm.spec import Entry
@@ -38,8 +38,6 @@ _NO_SLOT_SECONDS = 180.0
 _LOOK_SECONDS = 2.0
 _CONNECT_SECONDS = 5.0
 _JOIN_SECONDS = 30.0
-# What a task is while nobody has said how it ended.
-_UNDECIDED = ("pending", "cancelled", "lost")
 # What connecting, and setting workers up, may end in.
 _CAUSES = (OSError, TimeoutError, ValueError, RuntimeError, FarmError)
 
@@ -48,7 +46,8 @@ class DaskCluster:
     """Any Dask cluster by the address of its scheduler, or an embedded one without an address.
 
     `tls` is what `farm certs` made. `notice` is told, from another thread, what people should know.
-    `run` is what workers call it. `roster` tells of them.
+    `run` is what workers call it, `manners` how it treats other runs and the stores of its sources.
+    `roster` tells of the workers.
     All methods raise ClusterError once the scheduler was gone for `settings.pause_seconds`.
     """
 
@@ -61,6 +60,7 @@ class DaskCluster:
         tls: Path | None = None,
         notice: Callable[[str], object] = lambda message: None,
         run: str | None = None,
+        manners: Manners = Manners(),
     ) -> None:
         self._run = run or f"farm-{uuid.uuid4().hex[:12]}"
         self._open = functools.partial(
@@ -70,19 +70,19 @@ class DaskCluster:
         self._stuck_seconds = settings.stuck_seconds
         self._notice = notice
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        self._lock = threading.RLock()
-        self._attempts: dict[str, Attempt] = {}
-        self._unsent: list[Attempt] = []
+        self._rates = manners.rates
+        self._sharers: frozenset[str] = frozenset()
         self.roster = Roster(notice)
         self._held: dict[str, Any] = {}
-        self._unplaced: set[str] = set()
-        self._serial = itertools.count(1)
         self._is_drained = False
         self._lost_since = 0.0
         self._last_cause = ""
         self._failure: ClusterError | None = None
         self._is_over = threading.Event()
         self._is_alarmed = threading.Event()  # the keeper should look at once
+        self._flight = Flight(
+            self._run, manners, ended=self._outcomes.put, alarm=self._is_alarmed.set
+        )
         try:
             connection = self._open()
         except _CAUSES as error:
@@ -91,6 +91,7 @@ class DaskCluster:
                 f"{where} cannot be used: {type(error).__name__}: {error}"
             ) from error
         self._connection: Connection | None = connection
+        self._flight.connect(connection.client, is_drained=False)
         self._watchdog = Watchdog(connection.client, self._stuck_seconds, self._run)
         self._urgent = UrgentEntries(connection.client, self._run)
         self.dashboard: str | None = connection.client.dashboard_link or None
@@ -135,11 +136,7 @@ class DaskCluster:
         self._urgent.fail(error)
 
     def _look(self, connection: Connection) -> None:
-        """Asks the scheduler which workers have lanes and work; sends again what none of them took.
-
-        A task that waits while no worker has a slot is forgotten when one is granted later: the
-        scheduler tries such tasks only when a worker joins, and a slot is granted after that.
-        """
+        """Asks the scheduler which workers have lanes and work, and acts on what has changed."""
         try:
             workers, processing = connection.look()
         except ConnectionError as error:
@@ -148,46 +145,37 @@ class DaskCluster:
         self.roster.read(workers)
         self._held = processing
         self.roster.check(max(_NO_SLOT_SECONDS, self._pause_seconds))
-        placed = {str(key) for keys in processing.values() for key in keys}
-        is_anyone_idle = any(not processing.get(address) for address in self.roster.ready)
-        with self._lock:
-            unplaced = {key for key in self._attempts if key not in placed and is_anyone_idle}
-            for key in unplaced & self._unplaced:
-                self._send_again(key)
-        self._unplaced = unplaced - self._unplaced
+        self._flight.send_unplaced(processing, self.roster.ready)
+        self._share_rates(connection)
+
+    def _share_rates(self, connection: Connection) -> None:
+        """Tells workers their shares of the rates, where they have become others."""
+        sharers = frozenset(self.roster.ready)
+        if self._rates.are_limited and sharers != self._sharers:
+            self._sharers = sharers
+            self._flight.sharers = len(sharers)
+            connection.tell(plugin.throttle, self._run, self._rates.share(len(sharers)))
 
     def _free_stuck(self) -> None:
         """Gives up what workers that got stuck have, and has them started anew."""
-        with self._lock:
-            own = {
-                address: keys
-                for address, held in self._held.items()
-                if (keys := [str(key) for key in held if key in self._attempts])
-            }
+        own = self._flight.of_workers(self._held)
         try:
             stuck = self._watchdog.stuck(own)
         except (OSError, TimeoutError):
             return  # the next look tells whether the connection was lost
         for address, cause in stuck.items():
             self._notice(f"the worker at {address} is started anew: {cause}")
-            with self._lock:
-                given_up = [
-                    self._attempts.pop(key) for key in own[address] if key in self._attempts
-                ]
-            for attempt in given_up:
-                attempt.future.cancel()
+            given_up = self._flight.give_up(own[address])
             self._watchdog.restart(address)
-            for attempt in given_up:
-                self._outcomes.put(Outcome(attempt.ref, OutcomeKind.LOST, reason=cause))
+            for ref in given_up:
+                self._outcomes.put(Outcome(ref, OutcomeKind.LOST, reason=cause))
 
     def _drop(self, connection: Connection, cause: str) -> None:
         """Lets go of a connection that was lost."""
         if self._is_over.is_set():
             return
-        with self._lock:
-            self._connection = None
-            self._unsent = [*self._attempts.values(), *self._unsent]
-            self._attempts.clear()
+        self._connection = None
+        self._flight.disconnect()
         self.roster.forget()
         self._lost_since = time.monotonic()
         self._notice(f"waiting for a scheduler, for up to {self._pause_seconds:g} s: {cause}")
@@ -208,55 +196,16 @@ class DaskCluster:
                     f"no scheduler for {gone_seconds:.0f} s: {type(error).__name__}: {error}"
                 ) from error
             return
-        with self._lock:
-            self._connection = connection
-            unsent, self._unsent = self._unsent, []
+        self._connection = connection
         self.roster.begin()
         self._watchdog = Watchdog(connection.client, self._stuck_seconds, self._run)
         self._urgent.adopt(connection.client)
         self._notice("going on: there is a scheduler again")
-        for attempt in unsent:
-            if self._is_drained:
-                # Its workers have forgotten the drain; what is left begins with the next command.
-                self._outcomes.put(Outcome(attempt.ref, OutcomeKind.LOST, reason="lost in a drain"))
-            else:
-                self._send(f"{attempt.key}~", attempt.ref, is_final=attempt.is_final)
+        self._flight.connect(connection.client, is_drained=self._is_drained)
 
     def submit(self, ref: ShardRef, attempt: int, *, is_final: bool) -> None:
-        """Starts one attempt, under a key of its own: Dask blames none for another."""
-        key = f"{self._run}-{ref.number}-{ref.name}-{attempt}-{next(self._serial)}"
-        self._send(key, ref, is_final=is_final)
-
-    def _send(self, key: str, ref: ShardRef, *, is_final: bool) -> None:
-        slot = {plugin.SHARD_SLOT: 1}
-        with self._lock:
-            if self._connection is None:
-                self._unsent.append(Attempt(key, ref, is_final))
-                return
-            future = self._connection.client.submit(
-                plugin.run_shard, ref, self._run, is_final, key=key, pure=False, resources=slot
-            )
-            self._attempts[key] = Attempt(key, ref, is_final, future)
-        future.add_done_callback(lambda done: self._settle(ref, key, done))
-
-    def _send_again(self, key: str) -> None:
-        attempt = self._attempts[key]
-        if attempt.future.status in _UNDECIDED:
-            del self._attempts[key]
-            attempt.future.cancel()
-            self._send(f"{key}~", attempt.ref, is_final=attempt.is_final)
-
-    def _settle(self, ref: ShardRef, key: str, future: Any) -> None:
-        with self._lock:
-            # An attempt that was sent again has nothing to say any more.
-            if key not in self._attempts:
-                return
-            if future.status == "cancelled":
-                # The scheduler forgot it, or the connection was lost: the keeper sends it again.
-                self._is_alarmed.set()
-                return
-            del self._attempts[key]
-        self._outcomes.put(end_of(ref, future))
+        """Starts one attempt."""
+        self._flight.submit(ref, attempt, is_final=is_final)
 
     def next_outcome(self, timeout_seconds: float) -> Outcome | None:
         """The next attempt that ended; raises ClusterError where the scheduler is gone for good."""

@@ -21,6 +21,7 @@ from farm.cluster.recycling import retirement
 from farm.cluster.release import RELEASE, difference
 from farm.errors import ClusterError
 from farm.ledger import ShardRef
+from farm.manners import Rates
 from farm.meter import Meter
 from farm.pace import WorkerPace
 from farm.record import Record
@@ -158,11 +159,13 @@ async def leave(seconds: float, cause: str, dask_worker: Any = None) -> None:
     _leaving = asyncio.create_task(departure)
 
 
-def run_shard(ref: ShardRef, run: str, is_final: bool) -> Summary:
-    """A task: one attempt at a shard."""
+def run_shard(ref: ShardRef, run: str, is_final: bool, rates: Rates) -> Summary:
+    """A task: one attempt at a shard; `rates` are its worker's share, unless told another."""
     worker = _worker
     if worker is None:
         raise ClusterError("this worker has no lanes")
+    if rates.are_limited:
+        worker.throttles.begin(run, rates)
     summary = worker.run_shard(ref, run=run, is_final=is_final, last_taken=secede)
     if summary.blocked_by == "drain" and worker.is_leaving:
         # Its run goes on elsewhere: there the shard is sent, as if it had never been here.
@@ -175,6 +178,12 @@ async def drain(run: str) -> None:
     # A coroutine runs beside the shard, on the worker's loop; Dask waits for a plain function.
     if _worker is not None:
         _worker.drain(run)
+
+
+async def throttle(run: str, rates: Rates) -> None:
+    """Sets this worker's share of a run's rates, its shards under way too."""
+    if _worker is not None:
+        _worker.throttles.set(run, rates)
 
 
 async def pace(run: str) -> WorkerPace:

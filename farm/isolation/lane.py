@@ -6,6 +6,7 @@ import resource
 import signal
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -110,18 +111,24 @@ class Lane:
         head: bytes = b"",
         read_at: ReadAt | None = None,
         timeout_seconds: float,
+        held_seconds: Callable[[], float] = lambda: 0.0,
     ) -> Reply:
         """Lets the lane work on one request and returns its answer.
 
         The lane reads the source from `fd`, or gets its first bytes, `head`, and asks for ranges
-        beyond, which `read_at(offset, length)` fetches. Raises the FarmError that the lane met, the
+        beyond, which `read_at(offset, length)` fetches. What `held_seconds` grows by meanwhile does
+        not count as time: so long reads were held back. Raises the FarmError that the lane met, the
         one that `read_at` met, or a LaneError where the lane did not survive; then the lane is gone
         and another must be leased.
         """
-        deadline = time.monotonic() + timeout_seconds
+        ends = time.monotonic() + timeout_seconds - held_seconds()
+
+        def deadline() -> float:
+            return ends + held_seconds()
+
         try:
             fds = () if fd is None else (fd,)
-            wire.send(self._sock, request, payloads=(head,), fds=fds, deadline=deadline)
+            wire.send(self._sock, request, payloads=(head,), fds=fds, deadline=deadline())
             reply = self._await(read_at, deadline)
         except TimeoutError:
             self.kill()
@@ -146,10 +153,10 @@ class Lane:
             raise met
         return reply
 
-    def _await(self, read_at: ReadAt | None, deadline: float) -> Reply:
+    def _await(self, read_at: ReadAt | None, deadline: Callable[[], float]) -> Reply:
         failure: FarmError | None = None
         while True:
-            message = wire.receive(self._sock, deadline=deadline)
+            message = wire.receive(self._sock, deadline=deadline())
             if message.header.get("op") != "read":
                 if failure is not None:
                     raise failure
@@ -159,9 +166,9 @@ class Lane:
             except FarmError as error:
                 failure = error
                 refusal = {"error": "the source cannot be read"}
-                wire.send(self._sock, refusal, deadline=deadline)
+                wire.send(self._sock, refusal, deadline=deadline())
             else:
-                wire.send(self._sock, {"op": "data"}, payloads=(data,), deadline=deadline)
+                wire.send(self._sock, {"op": "data"}, payloads=(data,), deadline=deadline())
 
     def kill(self) -> None:
         """Ends the lane and whatever it started, at once; any thread may, during a call too."""

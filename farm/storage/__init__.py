@@ -8,7 +8,7 @@ StoreError. All of it may be called from many threads at once.
 
 import io
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import BinaryIO, Protocol, TypeVar, cast
 
@@ -16,8 +16,10 @@ from farm.settings import Limits
 from farm.storage.failure import READ, WRITE, Side, attempt
 from farm.storage.listing import Listed
 from farm.storage.location import Location, join, parse
+from farm.storage.paced import host_of, open_paced
 from farm.storage.redaction import redact
 from farm.storage.source import OpenedSource, SourceStream, head_bytes_for
+from farm.throttle import Gate
 
 __all__ = [
     "Listed",
@@ -126,16 +128,25 @@ def list_files(uri: str, *, after: str | None = None) -> Iterator[Listed]:
 
 
 def open_source(
-    uri: str, *, expected_size: int | None = None, limits: Limits | None = None
+    uri: str,
+    *,
+    expected_size: int | None = None,
+    limits: Limits | None = None,
+    gate: Gate | None = None,
 ) -> OpenedSource:
     """Opens a file to read parts of it; use it in a `with`.
 
-    The request that opens a remote file brings its first bytes, all of a small one.
+    The request that opens a remote file brings its first bytes, all of a small one. With a `gate`
+    it is opened and read as fast as that allows, and never by a descriptor.
     Raises SourceTooLargeError over `limits.source_bytes`, and SourceChangedError where the size is
     not the expected one, or where a remote file is replaced while it is read.
     """
     head_bytes = head_bytes_for(uri, expected_size)
-    return _open(uri, expected_size, limits or Limits(), head_bytes)
+    opened = partial(_open, uri, expected_size, limits or Limits(), head_bytes)
+    if gate is None:
+        return opened()
+    host = _do(uri, READ, lambda _, place: host_of(place))
+    return open_paced(opened, gate, host=host, head_bytes=head_bytes)
 
 
 def open_stream(uri: str) -> BinaryIO:

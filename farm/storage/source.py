@@ -46,6 +46,10 @@ class OpenedSource(Protocol):
     def bytes_read(self) -> int:
         """Bytes received from the store so far; 0 for a file of this machine."""
 
+    @property
+    def held_seconds(self) -> float:
+        """How long reads were held back by a gate, for no fault of the source or its reader."""
+
     def read_at(self, offset: int, length: int) -> bytes:
         """`length` bytes from `offset`, fewer only at the end; raises a SourceError."""
 
@@ -62,7 +66,14 @@ class OpenedSource(Protocol):
     ) -> None: ...
 
 
-class _Closing:
+class Closing:
+    """What closes itself at the end of a `with`."""
+
+    @property
+    def held_seconds(self) -> float:
+        """How long reads were held back; those of a source without a gate never are."""
+        return 0.0
+
     def close(self) -> None:
         raise NotImplementedError
 
@@ -78,7 +89,7 @@ class _Closing:
         self.close()
 
 
-class FileSource(_Closing):
+class FileSource(Closing):
     """A source that is a file of this machine, or was made one by `requests`.
 
     Owns its descriptor.
@@ -106,7 +117,7 @@ class FileSource(_Closing):
             os.close(fd)
 
 
-class RangeSource(_Closing):
+class RangeSource(Closing):
     """A source read by ranges, each of them one request, but for what came with opening it.
 
     `requests` is how many that took, `head` the first bytes that it brought.
