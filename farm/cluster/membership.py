@@ -91,7 +91,11 @@ async def _work(
     notice: Callable[[str], object],
 ) -> str:
     leave = Leave()
-    _in_thread("farm-signals", lambda: _await_signals(leave, notice))
+    signals = _in_thread("farm-signals", lambda: _await_signals(leave, notice))
+    for each in _SIGNALS:
+        # Libraries have threads from when they were loaded, which hold nothing back. What reaches
+        # one of these is passed on, instead of ending the process.
+        asyncio.get_running_loop().add_signal_handler(each, signal.pthread_kill, signals, each)
     _in_thread("farm-watch", lambda: watch(leave))
     try:
         nanny = _nanny(membership)
@@ -159,8 +163,12 @@ async def _first(*futures: "asyncio.Future[Any]") -> None:
     await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
 
 
-def _in_thread(name: str, target: Callable[[], object]) -> None:
-    threading.Thread(target=target, name=name, daemon=True).start()
+def _in_thread(name: str, target: Callable[[], object]) -> int:
+    """Starts a thread; gives its identifier."""
+    thread = threading.Thread(target=target, name=name, daemon=True)
+    thread.start()
+    assert thread.ident is not None
+    return thread.ident
 
 
 def _await_signals(leave: Leave, notice: Callable[[str], object]) -> None:
