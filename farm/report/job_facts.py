@@ -1,13 +1,13 @@
 """What a report's head says of the job: what was asked for, by which passes, and how it stands."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from farm import storage
-from farm.errors import SourceNotFoundError
 from farm.ledger import Ledger, Pass
+from farm.lookout import look
 from farm.report.words import visible
+from farm.run_status import LiveState, read_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class PassFacts:
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """A job, as its newest pass tells it; `state` is that of its ledger."""
+    """A job, as its newest pass tells it; `state` is what its run is at, `reason` why."""
 
     ledger: str
     manifest: str
@@ -65,26 +65,9 @@ def _shown(text: object) -> str:
 
 
 def _state(ledger: Ledger, last: Pass) -> tuple[str, str]:
-    """How the job stands, and what the last command said where it did not end well.
-
-    A run that is under way and one that was cut off look alike: neither has finished its pass.
-    """
-    told = _summary(ledger)
-    reason = str(told.get("reason") or "")
-    left = ledger.deferred(last.number)
-    if left is None:
-        return "unfinished", reason or "the newest pass is under way, or was cut off"
-    if left:
-        return "unfinished", reason or f"{left:,} entries were left for the next pass"
-    return str(told.get("state") or "done"), reason
-
-
-def _summary(ledger: Ledger) -> dict[str, Any]:
-    """The figures of the last command that ended, if there was one."""
-    try:
-        told = json.loads(storage.get(storage.join(ledger.uri, "summary.json")))
-    except SourceNotFoundError:
-        return {}
-    except ValueError:  # cut short while it was rewritten, on a store that shows such things
-        return {}
-    return told if isinstance(told, dict) else {}
+    """How the job stands, and what is to be said of that."""
+    if read_status(ledger.uri) is None and ledger.deferred(last.number) == 0:
+        # A farm that told no status carried it to its end.
+        return LiveState.DONE, ""
+    status = look(ledger)
+    return status.state, status.reason

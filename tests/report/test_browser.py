@@ -54,9 +54,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     green = store_picture(f"{root}/a 100%#é.png", Image.new("RGB", (64, 36), "#20a040"))
     sheet = store_tiles(f"{root}/sheet.png", COLORS)
     gone = picture(f"{root}/gone.jpg")
+    clip = picture(f"{root}/clip.mp4", index=2, size=(320, 180))
+    lost = (picture(f"{root}/lost.jpg", output=1), vtt(f"{root}/lost.vtt", "WEBVTT\n"))
     records = [
         done(1, green, sheet, vtt(f"{root}/sheet.vtt", _cues())),
-        done(2, gone, warnings=("salvaged", "decoder: odd <b>words</b>")),
+        done(2, gone, clip, *lost, warnings=("salvaged", "decoder: odd <b>words</b>")),
         *(done(row, green, engine="turbojpeg" if row % 2 else "pyav") for row in range(3, ENTRIES)),
         *(failed(ENTRIES + n, ("corrupt", "timeout")[n % 2], text, id=text, source=text, tag=text)
           for n, text in enumerate(_HOSTILE)),
@@ -168,7 +170,7 @@ def test_filters_find_entries_of_all_pages(open_page: Callable[..., Any], scheme
     page.click("#filters button[type=reset]")
     _wait_found(page, f"1 to {PAGE_ENTRIES} of 268")
     page.select_option("select[name=output]", "1")
-    _wait_found(page, "1 to 1 of 1 found, of 268")
+    _wait_found(page, "1 to 2 of 2 found, of 268")
     assert page.locator(".scrub").count() == 1
     assert page.locator("img.picture").count() == 0
     page.go_back()
@@ -234,10 +236,14 @@ def test_a_storyboard_is_scrubbed_by_pointer_and_keys(
     assert board.get_attribute("aria-valuetext") == "0:02.0 of 0:08.0"
 
 
-def test_a_picture_that_is_gone_is_told(open_page: Callable[..., Any]) -> None:
+def test_what_is_gone_is_told_and_clips_wait(open_page: Callable[..., Any]) -> None:
     page = open_page(hash="#q=clip-00002")
-    page.wait_for_selector(".gone")
-    assert "gone" in page.inner_text(".gone")
+    page.wait_for_function("() => document.querySelectorAll('.gone').length === 2")
+    told = page.locator(".gone").all_inner_texts()
+    assert told[0] == "the file is gone, or cannot be read from here"
+    assert told[1] == "its WebVTT file names none of its pictures"
+    clip = page.locator("video")
+    assert [clip.get_attribute(name) for name in ("preload", "width")] == ["none", "320"]
     assert page.locator(".chips li").all_inner_texts() == ["salvaged", "decoder: odd <b>words</b>"]
 
 

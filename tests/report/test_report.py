@@ -5,6 +5,7 @@ import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -12,9 +13,11 @@ from PIL import Image
 from farm import storage
 from farm.cli.selection import Selection
 from farm.errors import InvalidJobError
+from farm.lease import Lease
 from farm.ledger import Ledger, PassReason
 from farm.record import Artifact, Record, Status
 from farm.report import ReportOptions, write_report
+from farm.run_status import LiveState, RunStatus, put_status
 from tests.report.ledgers import data_of, done, failed, make_ledger, picture, store_picture
 from tests.s3 import S3Server, s3_server
 
@@ -105,26 +108,35 @@ def test_the_newest_record_of_each_entry_is_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_finished", "summary", "state", "reason"),
+    ("is_finished", "told", "state", "reason"),
     [
         (True, None, "done", ""),
         (True, {"state": "done"}, "done", ""),
-        (True, {"state": "failed", "reason": "run_failed: no?a=1&key=secret"}, "failed", "key=***"),
-        (False, None, "unfinished", "the newest pass is under way, or was cut off"),
-        (False, {"state": "paused", "reason": "by a signal"}, "unfinished", "by a signal"),
+        (True, {"state": "failed", "reason": "no s3://b/k?a=1&key=secret"}, "failed", "key=***"),
+        (False, None, "gone", "it ended without saying how"),
+        (False, {"state": "stopped", "reason": "by a signal"}, "stopped", "by a signal"),
     ],
 )
 def test_the_state_is_told(
-    tmp_path: Path, is_finished: bool, summary: dict[str, str] | None, state: str, reason: str
+    tmp_path: Path, is_finished: bool, told: dict[str, Any] | None, state: str, reason: str
 ) -> None:
     ledger = make_ledger(f"{tmp_path}/_ledger", [done(1)], is_finished=is_finished)
-    if summary is not None:
-        ledger.put_summary(summary)
+    if told is not None:
+        put_status(ledger.uri, RunStatus(**told))
     write_report(ledger, f"{tmp_path}/_report", ReportOptions())
     page = (tmp_path / "_report/index.html").read_text("utf-8")
     assert f'<span class="pill {state}">{state}</span>' in page
     assert reason in page
     assert "secret" not in page
+
+
+def test_a_run_that_is_under_way_is_told(tmp_path: Path) -> None:
+    ledger = make_ledger(f"{tmp_path}/_ledger", [done(1)], is_finished=False)
+    with Lease.take(ledger.uri) as lease:
+        put_status(ledger.uri, RunStatus(state=LiveState.RUNNING, lease=lease.claim.number))
+        write_report(ledger, f"{tmp_path}/_report", ReportOptions())
+    page = (tmp_path / "_report/index.html").read_text("utf-8")
+    assert '<span class="pill running">running</span>' in page
 
 
 def test_a_pass_without_any_record_has_a_report(tmp_path: Path) -> None:
