@@ -85,6 +85,8 @@ def is_wanted() -> bool:
 def turn_on() -> None:
     """Asks for it, on behalf of this process and those that it will start."""
     os.environ[VARIABLE] = "json"
+    # What Dask says of itself, several lines a minute and the first of them before `set_up`.
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "warning")
     set_up()
 
 
@@ -106,6 +108,11 @@ def set_up() -> None:
     for handler in [logging.lastResort, *(each for logger in loggers for each in logger.handlers)]:
         if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
             handler.setFormatter(formatter)
+
+
+def dask_setup(worker: Any) -> None:
+    """What `dask worker --preload farm.journal` calls before a worker says anything."""
+    set_up()
 
 
 def bind(**fields: Any) -> None:

@@ -48,12 +48,12 @@ class Monitoring:
 
     def begin(self) -> None:
         """Turns the log on; raises UsageError where the figures could not be served."""
-        if self.log is LogForm.JSON:
+        if self.log in (LogForm.BAR, LogForm.TEXT):
+            os.environ.pop("FARM_LOG", None)
+        elif self.log is LogForm.JSON or os.environ.get("FARM_LOG") == "json":
             from farm import journal
 
             journal.turn_on()
-        elif self.log is not None:
-            os.environ.pop("FARM_LOG", None)
         if self.metrics is not None:
             from farm import metrics
 
@@ -61,6 +61,15 @@ class Monitoring:
             from farm.metrics.server import parse_address
 
             parse_address(self.metrics)
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """The host and port that figures are served on."""
+        if self.metrics is None:
+            return None
+        from farm.metrics.server import parse_address
+
+        return parse_address(self.metrics)
 
     @contextlib.contextmanager
     def figures(
@@ -71,13 +80,13 @@ class Monitoring:
         workers: Callable[[], Iterable[str]] = lambda: (),
     ) -> "Iterator[_Collected | None]":
         """Serves what it collects while it lasts, where that was asked for; says where."""
-        if self.metrics is None:
+        if self.address is None:
             yield None
             return
-        from farm.metrics.server import MetricsServer, parse_address
+        from farm.metrics.server import MetricsServer
 
         made = collector()
-        with MetricsServer(parse_address(self.metrics), made, workers=workers) as server:
+        with MetricsServer(self.address, made, workers=workers) as server:
             notice(f"figures for Prometheus: {server.url}")
             yield made
 

@@ -230,7 +230,6 @@ class JsonWatcher:
 def watcher_of(form: LogForm | None) -> Watcher:
     """Who watches in that form; by default what suits the standard error."""
     if form is LogForm.JSON or (form is None and journal.is_wanted()):
-        journal.turn_on()
         return JsonWatcher()
     if form is LogForm.BAR or (form is None and sys.stderr.isatty()):
         return BarWatcher()

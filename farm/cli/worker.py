@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from farm.cli.monitoring import LineLog, LogForm, Metrics, Monitoring
 from farm.cli.scheduler import Tls, check_scheduler
 from farm.cli.screen import say
 
@@ -45,6 +46,8 @@ def work_for_cluster(
             help="Leave where the cloud announces this machine's end, or FILE appears.",
         ),
     ] = "none",
+    log: LineLog = None,
+    metrics: Metrics = None,
 ) -> None:
     """Work for the runs of a Dask cluster, with all cores of this machine.
 
@@ -54,6 +57,8 @@ def work_for_cluster(
     """
     from farm.spot import Watch, notice_of
 
+    monitoring = Monitoring(LogForm(log) if log else None, metrics)
+    monitoring.begin()
     check_scheduler(scheduler, tls, role="worker")
     words = _words(lanes=lanes, gpus=gpus)
     notice = notice_of(spot)
@@ -70,6 +75,7 @@ def work_for_cluster(
         local_directory=local_directory,
         tls=tls,
         drain_seconds=drain_seconds,
+        pages=monitoring.address,
     )
     reason = work(
         membership, watch=watch.await_notice if watch else lambda leave: None, notice=_tell
@@ -94,4 +100,9 @@ def _words(**given: object) -> dict[str, object]:
 
 
 def _tell(message: str) -> None:
-    say(f"farm worker: {message}", to_stderr=True)
+    from farm import journal
+
+    if journal.is_wanted():
+        journal.tell("notice", message)
+    else:
+        say(f"farm worker: {message}", to_stderr=True)

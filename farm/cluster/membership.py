@@ -21,6 +21,7 @@ import dask
 from distributed import Nanny
 from distributed.protocol.pickle import dumps
 
+from farm import journal
 from farm.cluster import plugin
 from farm.cluster.connection import CONFIG, security
 from farm.errors import ClusterError
@@ -37,7 +38,8 @@ class Membership:
     """Where a worker is to work, and how.
 
     `words` are settings of this machine, which go before those of a run. `tls` is a folder with
-    the certificates of `farm certs`. `local_directory` is where Dask keeps its files.
+    the certificates of `farm certs`. `local_directory` is where Dask keeps its files. `pages` is
+    the address of Dask's pages, /metrics among them; by default a free port.
     """
 
     scheduler: str
@@ -46,6 +48,7 @@ class Membership:
     local_directory: Path | None = None
     tls: Path | None = None
     drain_seconds: float = 25.0
+    pages: tuple[str, int] | None = None
 
 
 class Leave:
@@ -77,6 +80,7 @@ def work(
     of its own, by calling its argument with a reason. Raises ClusterError where no scheduler
     answers, or no worker can be started. Where the scheduler ends, the worker does.
     """
+    journal.set_up()  # for the handlers of Dask, which is loaded by now
     # Started while no signal is held: it would let go of them in the thread that needs it first.
     resource_tracker.ensure_running()
     # Held in all threads and processes that there will be: a terminal's Ctrl-C reaches them all.
@@ -129,6 +133,8 @@ def _nanny(membership: Membership) -> Any:
         name=membership.name,
         local_directory=str(membership.local_directory) if membership.local_directory else None,
         security=security(tls, "worker") if tls is not None else None,
+        dashboard_address=[membership.pages] if membership.pages is not None else None,
+        preload=["farm.journal"] if journal.is_wanted() else None,
     )
 
 

@@ -27,11 +27,11 @@ def gpu_use(names: Sequence[str]) -> Iterator[Metric]:
         except (library.NVMLError, ValueError) as error:
             # A driver that was updated, a GPU that fell off the bus: its lanes find out themselves.
             _logger.debug("GPU %s: %s", name, error)
-    for family, (text, key) in _FAMILIES.items():
+    for family, (text, key) in FAMILIES.items():
         yield gauges(family, text, "gpu", {name: use[key] for name, use in used.items()})
 
 
-_FAMILIES = {
+FAMILIES = {
     "farm_worker_gpu_busy_ratio": ("How much of the last moment a GPU computed.", "gpu"),
     "farm_worker_gpu_decoder_busy_ratio": ("How much of it its decoders worked.", "decoder"),
     "farm_worker_gpu_encoder_busy_ratio": ("How much of it its encoders worked.", "encoder"),
