@@ -93,10 +93,12 @@ class Bulletin:
         """Says nothing: the progress tells of it."""
 
     def settled(self, outcome: Outcome) -> None:
-        """Counts what was committed, unless another attempt had done so."""
-        summary = outcome.summary
+        """Counts what was committed; what no attempt tells of is read later."""
+        summary, ref = outcome.summary, outcome.ref
         if outcome.kind is OutcomeKind.COMMITTED and summary is not None and not summary.was_done:
-            self._told.count(outcome.ref.number, summary)
+            self._told.count(ref.number, summary)
+        elif outcome.kind is not OutcomeKind.BLOCKED:
+            self._told.miss(ref.number, ref.name)
 
     def ended(self, state: LiveState, reason: str, totals: Totals | None) -> None:
         """Notes how the run ended, which is told when the `with` ends."""
@@ -170,6 +172,7 @@ class Bulletin:
         number = None if progress is None else progress.pass_number
         # Until this command has begun a pass, what the one before told is not read again.
         if number is not None or self._is_over.is_set():
+            accounts.find_missed(told.missed)
             self._passes = accounts.passes(number, told.settled, told.before)
         accounts.find_examples(told.witnesses)
         status = RunStatus(

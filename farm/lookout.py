@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from farm import storage
-from farm.errors import SourceError, StoreError
+from farm.errors import SourceError, SourceNotFoundError, StoreError
 from farm.history import chain
 from farm.lease import EXPIRED_SECONDS, Claim, Shelf
-from farm.ledger import Ledger, Pass, PlanSeal, ShardRef
+from farm.ledger import Ledger, Pass, PassReason, PlanSeal, ShardRef
 from farm.run_status import Example, LiveState, PassFigures, RunStatus, read_status, status_uri
 
 _MOST_READ = 50
@@ -132,8 +132,8 @@ def _gone(ledger: Ledger, status: RunStatus, claim: Claim | None) -> RunStatus:
 
 def _at_rest(status: RunStatus) -> RunStatus:
     """Without what is true only while a run works."""
-    quiet = {"shards_in_flight": 0, "slots": 0, "entries_per_second": 0.0}
-    return status.model_copy(update=quiet | {"seconds_left": None, "oldest": None})
+    names = ("shards_in_flight", "slots", "entries_per_second", "seconds_left", "oldest")
+    return status.model_copy(update={name: RunStatus.model_fields[name].default for name in names})
 
 
 def caught_up(
@@ -145,9 +145,8 @@ def caught_up(
 ) -> tuple[PassFigures, dict[str, Example]]:
     """The figures of a pass, from those known and what has been committed since.
 
-    Only shards `among` those count, where given. Of the ones that are missing in `known` the newest
-    are read, 50 at most, which stand for the others; an example of each error that they hold comes
-    with the figures.
+    Only shards `among` those count, where given. Of the ones missing in `known` the newest are
+    read, 50 at most, which stand for the others; an example of each error in them comes along.
     """
     seal = ledger.read_seal(one.number)
     begin = known or PassFigures(number=one.number, reason=one.reason)
@@ -169,7 +168,7 @@ def caught_up(
     examples: dict[str, Example] = {}
     for name in names:
         table = shard_table(ledger, one.number, name)
-        read = read.plus(_figures_of(one, table))
+        read = read.plus(_figures_of(one.number, table))
         examples = examples_in(table) | examples
     return begin.plus(read, times=missing / len(names)) if names else begin, examples
 
@@ -181,11 +180,11 @@ def shard_table(ledger: Ledger, number: int, name: str) -> pa.Table:
     return ledger.results(ref, _COLUMNS)
 
 
-def _figures_of(one: Pass, table: pa.Table) -> PassFigures:
+def _figures_of(number: int, table: pa.Table) -> PassFigures:
     artifacts = pc.list_flatten(table["artifacts"].combine_chunks())
     return PassFigures(
-        number=one.number,
-        reason=one.reason,
+        number=number,
+        reason=PassReason.NEW,
         shards=1,
         counts=_counted(table["status"].to_pylist()),
         codes=_counted(table["error_code"].drop_null().to_pylist()),
@@ -224,6 +223,8 @@ class Accounts:
         self._ledger = ledger
         self._last: dict[int, PassFigures] = {}
         self._before: dict[int, PassFigures] = {}
+        self._missed: dict[int, list[PassFigures]] = {}
+        self._found: dict[tuple[int, str], PassFigures] = {}
         self._seals: dict[int, PlanSeal] = {}
         self._chain: list[Pass] = []
 
@@ -268,6 +269,8 @@ class Accounts:
         figures = base or PassFigures(number=one.number, reason=one.reason)
         if one.number in settled:
             figures = figures.plus(settled[one.number])
+        for figures_of_shard in self._missed.get(one.number, ()):
+            figures = figures.plus(figures_of_shard)
         seal = self._seal(one.number)
         if seal is not None and one is self._chain[0]:
             self.carried = seal.carried
@@ -277,6 +280,16 @@ class Accounts:
         if number not in self._seals and (seal := self._ledger.read_seal(number)) is not None:
             self._seals[number] = seal
         return self._seals.get(number)
+
+    def find_missed(self, missed: Collection[tuple[int, str]]) -> None:
+        """Reads shards that were committed by attempts of which the run has heard nothing."""
+        self._missed = {}
+        for number, name in missed:
+            with suppress(SourceNotFoundError):  # it was not, and is sent again
+                if (number, name) not in self._found:
+                    table = shard_table(self._ledger, number, name)
+                    self._found[number, name] = _figures_of(number, table)
+                self._missed.setdefault(number, []).append(self._found[number, name])
 
     def find_examples(self, witnesses: Mapping[str, tuple[int, str]]) -> None:
         """Reads a shard for each error code of which there is no example yet."""

@@ -89,8 +89,9 @@ class Told:
 
     By pass, `settled` are the figures of this command alone, whatever reason they name, and
     `before` the shards that earlier commands committed. `witnesses` names a shard, by its pass and
-    name, for each error code that came up. `totals` are known when the run is over. The rate is
-    that of the last five minutes.
+    name, for each error code that came up. `missed` are shards, named likewise, of which an attempt
+    did not say what is in them, committed or not. `totals` are known when the run is over. The rate
+    is that of the last five minutes.
     """
 
     state: LiveState = LiveState.PLANNING
@@ -99,6 +100,7 @@ class Told:
     settled: dict[int, PassFigures] = field(default_factory=dict)
     before: dict[int, frozenset[str]] = field(default_factory=dict)
     witnesses: dict[str, tuple[int, str]] = field(default_factory=dict)
+    missed: frozenset[tuple[int, str]] = frozenset()
     totals: Totals | None = None
     entries_per_second: float = 0.0
 
@@ -109,6 +111,7 @@ class RunTally:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._told = Told()
+        self._counted: set[tuple[int, str]] = set()
         self._working_since: float | None = None
         self._recent: collections.deque[tuple[float, int]] = collections.deque()
 
@@ -148,8 +151,20 @@ class RunTally:
             settled[number] = settled[number].plus(shard) if number in settled else shard
             for code in summary.codes:
                 witnesses.setdefault(code, (number, summary.name))
-            self._told = replace(self._told, settled=settled, witnesses=witnesses)
+            self._counted.add((number, summary.name))
+            self._told = replace(
+                self._told,
+                settled=settled,
+                witnesses=witnesses,
+                missed=self._told.missed - {(number, summary.name)},
+            )
             self._recent.append((time.monotonic(), summary.entries))
+
+    def miss(self, number: int, name: str) -> None:
+        """Notes that an attempt at a shard was lost, or came after another one had committed it."""
+        with self._lock:
+            if (number, name) not in self._counted:
+                self._told = replace(self._told, missed=self._told.missed | {(number, name)})
 
     def end(self, state: LiveState, reason: str, totals: Totals | None) -> None:
         """Notes how the run ended."""

@@ -89,7 +89,7 @@ class TestStatus:
             settle(told, ledger, 0, {"ok": 2}, pictures=2, bytes_read=50, bytes_written=20)
             settle(told, ledger, 1, {"failed": 2}, codes={"corrupt": 2})
             settle(told, ledger, 1, {"failed": 2}, codes={"corrupt": 2}, was_done=True)
-            settle(told, ledger, 2, {"ok": 2}, kind=OutcomeKind.LOST)
+            settle(told, ledger, 8, {"ok": 2}, kind=OutcomeKind.BLOCKED)
             status = told.wait_for(lambda _: _.entries == 4)
         (one,) = status.passes
         assert (one.number, one.reason, one.rows, one.shards) == (1, "new", 6, 2)
@@ -100,6 +100,21 @@ class TestStatus:
         assert status.oldest == oldest
         assert status.entries_per_second > 0
         assert status.seconds_left > 0
+
+    @pytest.mark.parametrize(
+        ("kind", "was_done"), [(OutcomeKind.LOST, False), (OutcomeKind.COMMITTED, True)]
+    )
+    def test_what_was_committed_unheard_counts_once(self, ledger, kind, was_done):
+        add_pass(ledger, shards_of(None, "corrupt"), committed=1)
+        with telling(ledger) as told:
+            told.bulletin.progressed(RUNNING)
+            settle(told, ledger, 0, {}, kind=kind, was_done=was_done)
+            settle(told, ledger, 1, {}, kind=OutcomeKind.LOST)
+            assert told.wait_for(lambda _: _.entries).counts == {"ok": 2}
+            settle(told, ledger, 0, {"ok": 2})
+            settle(told, ledger, 0, {}, kind=kind, was_done=was_done)
+            settle(told, ledger, 1, {"failed": 2})
+            assert told.wait_for(lambda _: _.entries != 2).counts == {"ok": 2, "failed": 2}
 
     def test_the_time_left_is_told_of_a_run_that_goes_on_only(self, ledger):
         add_pass(ledger, shards_of(None, None))
