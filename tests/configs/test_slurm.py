@@ -1,5 +1,6 @@
 """The scripts for Slurm, carried out by stand-ins for its commands, and those of dask-jobqueue."""
 
+import json
 import os
 import re
 import subprocess
@@ -100,3 +101,16 @@ def test_jobqueue_starts_a_worker_as_ours_must_be(queue: SLURMCluster, tmp_path:
 
     queue.scale(jobs=1)
     wait_until(lambda: len(queue.scheduler.workers) == 1, seconds=120)
+
+
+def test_a_cancelled_worker_leaves_in_order(
+    queue: SLURMCluster, slurm: Path, tmp_path: Path
+) -> None:
+    """All processes of the job are told at once, and some have threads that hold no signal back."""
+    (tmp_path / "farm-scheduler.json").write_text(json.dumps({"address": queue.scheduler_address}))
+    threads = {"OMP_NUM_THREADS": "2"}
+    job = submit("--array=0-0", WORKERS, folder=tmp_path, **threads)
+    wait_until(lambda: "farm worker: joined" in slurm_stand_in.told(slurm), seconds=120)
+    subprocess.run(["scancel", job], check=True)
+    wait_until(lambda: "farm worker: left: SIGTERM" in slurm_stand_in.told(slurm), seconds=60)
+    wait_until(lambda: not queue.scheduler.workers, seconds=60)
