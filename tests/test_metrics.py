@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 import sys
 import types
 import urllib.error
@@ -204,3 +205,15 @@ def test_without_the_extra_it_is_named_and_nothing_is_published(monkeypatch):
         metrics.require()
     metrics.publish(FakeWorker())
     assert b"farm_worker_info" not in generate_latest()
+
+
+def test_all_else_works_without_the_library() -> None:
+    script = (
+        "import sys; sys.modules['prometheus_client'] = None\n"
+        "import farm.run, farm.cluster.plugin, farm.cli.run_monitor, farm.service.app\n"
+        "from farm.cli.monitoring import Monitoring\n"
+        "Monitoring().begin()\n"
+        "from farm import metrics\n"
+        "assert not metrics.is_installed()\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
