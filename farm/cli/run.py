@@ -6,20 +6,11 @@ import typer
 
 from farm.cli import option
 from farm.cli.exit_code import ExitCode
-from farm.cli.monitoring import Log, Metrics, Monitoring, tell_end
+from farm.cli.monitoring import Log, Metrics, Monitoring
 from farm.cli.scheduler import ClusterPlace, Scheduler, Tls, check_scheduler
 
-# What a run takes to end, beside the entries under way: its next heartbeat, commits, its cluster.
-_TAKE_OVER_SECONDS = 60.0
-
 if TYPE_CHECKING:
-    from farm.cli.run_monitor import RunMonitor
-    from farm.cli.watch import Watcher
-    from farm.cluster import Cluster
-    from farm.ledger import Ledger
-    from farm.options import RunOptions
     from farm.run import RunReport
-    from farm.spec import Job
 
 
 def run_archive(
@@ -84,6 +75,7 @@ def run_archive(
     with --destination and --output.
     """
     from farm.cli.job import JobOptions, check_work, read_job
+    from farm.cli.watched_run import run_watched
     from farm.options import RunOptions
 
     monitoring = Monitoring(log, metrics)
@@ -118,89 +110,8 @@ def run_archive(
     )
     manners = option.manners(max_read_rate, max_requests_per_host, priority)
     place = ClusterPlace(scheduler, tls, workers, manners)
-    report = _watch(job, options, place, take_over, monitoring)
+    report = run_watched(job, options, place, take_over=take_over, monitoring=monitoring)
     raise typer.Exit(_exit_code(report, allow_failures))
-
-
-def _watch(
-    job: "Job",
-    options: "RunOptions",
-    place: ClusterPlace,
-    take_over: bool,
-    monitoring: Monitoring,
-) -> "RunReport":
-    """Runs the job before the eyes of a person or a log."""
-    from farm import storage
-    from farm.bulletin import Bulletin
-    from farm.cli.job import ledger_uri
-    from farm.cli.muster import Muster
-    from farm.cli.run_end import say_end
-    from farm.cli.run_monitor import RunMonitor
-    from farm.cli.stop_signal import stop_on_signals
-    from farm.cli.watch import watcher_of
-    from farm.lease import Lease, Waiting
-    from farm.ledger import Ledger
-    from farm.observer import Observers
-    from farm.prices import cost_fields
-    from farm.run import run_job
-
-    ledger = Ledger(ledger_uri(job), storage)
-    _check_manifest(job, ledger, options)
-    watcher, muster = watcher_of(monitoring.log), Muster()
-    patience = job.settings.drain_seconds + _TAKE_OVER_SECONDS
-    with stop_on_signals(watcher.leave, watcher.line) as stop, watcher:
-        waiting = Waiting(patience, watcher.noticed, stop.is_requested)
-        with (
-            Lease.take(
-                ledger.uri, take_over=take_over, waiting=waiting, lost=stop.request
-            ) as lease,
-            Bulletin(
-                ledger,
-                lease,
-                stop,
-                notice=watcher.noticed,
-                cost=lambda status: cost_fields(muster.used(), job.prices),
-            ) as bulletin,
-            RunMonitor(monitoring, lease, notice=watcher.noticed) as monitor,
-        ):
-            report = run_job(
-                job,
-                ledger,
-                cluster=lambda: muster.opened(lambda: _start_cluster(job, place, watcher, monitor)),
-                options=options,
-                observer=Observers(watcher, bulletin, monitor, muster),
-                stop=stop,
-                lease=lease,
-            )
-            bulletin.ended(report.state.as_told, report.reason, report.totals)
-    tell_end(report, watcher.entries)
-    say_end(
-        ledger,
-        job,
-        report,
-        entries=watcher.entries,
-        muster=muster,
-        is_sample=options.sample is not None,
-    )
-    return report
-
-
-def _check_manifest(job: "Job", ledger: "Ledger", options: "RunOptions") -> None:
-    """Raises what makes the job impossible, before anything is stored."""
-    from farm.source_list import SourceList
-
-    sources = SourceList(job.manifest, ledger.uri, job.destination)
-    sources.identity([each.manifest for each in ledger.passes()], options.refresh)
-
-
-def _start_cluster(
-    job: "Job", place: ClusterPlace, watcher: "Watcher", monitor: "RunMonitor"
-) -> "Cluster":
-    cluster = place.open(job.settings, notice=watcher.noticed, run=monitor.run)
-    monitor.opened(cluster)
-    if cluster.dashboard:
-        watcher.noticed(f"dashboard: {cluster.dashboard}")
-    return cluster
 
 
 def _exit_code(report: "RunReport", allow_failures: bool) -> ExitCode:

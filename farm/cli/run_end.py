@@ -7,6 +7,7 @@ from farm.cli.screen import duration_text, say, size_text
 from farm.cli.usage_table import estimated, measured, table
 from farm.estimate import CONFIDENCE, Estimate, estimate_from, kept_estimate
 from farm.ledger import Ledger
+from farm.options import RunOptions
 from farm.prices import Prices, Usage
 from farm.record import Status
 from farm.run import RunReport, RunState
@@ -22,7 +23,13 @@ def failures(report: RunReport) -> int:
 
 
 def say_end(
-    ledger: Ledger, job: Job, report: RunReport, *, entries: int, muster: Muster, is_sample: bool
+    ledger: Ledger,
+    job: Job,
+    report: RunReport,
+    *,
+    entries: int,
+    muster: Muster,
+    options: RunOptions,
 ) -> None:
     """Prints the end; `entries` were settled this time. Keeps the estimate that a sample gives."""
     totals = report.totals
@@ -45,6 +52,7 @@ def say_end(
             say(f"  {name:<11} {value}")
     if report.state is RunState.DONE and not totals.entries and not totals.carried:
         say(f"nothing to do: there is no entry in {redact(job.manifest)}")
+    is_sample = options.sample is not None
     estimate = _estimate(ledger, job, report, muster, is_sample)
     for line in usage_lines(report.totals.used, estimate, job.prices, is_sample=is_sample):
         say(f"  {line}")
@@ -57,6 +65,8 @@ def _estimate(
 ) -> Estimate | None:
     """That of the sample which has just been run, else the newest one of the same job."""
     used = report.totals.used
+    if report.state is RunState.FAILED:
+        return None  # the ledger may be out of reach
     if is_sample and muster.workers and used.entries and report.state is RunState.DONE:
         made = estimate_from(
             ledger, job, used, workers=muster.workers, start_seconds=muster.start_seconds
