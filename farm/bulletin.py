@@ -8,13 +8,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 from farm import storage
 from farm.cluster import Outcome, OutcomeKind
 from farm.control import Stop, Wish, forget_control, read_control
-from farm.errors import FarmError
+from farm.errors import FarmError, RunConflictError
 from farm.history import Totals
 from farm.lease import Lease
 from farm.ledger import Ledger
@@ -138,7 +139,8 @@ class Bulletin:
         if control is None:
             self._stop.go_on()
             return
-        if control.id == self._heard:
+        is_for_later_run = control.lease is not None and control.lease > self._claim.number
+        if control.id == self._heard or is_for_later_run:
             return
         match control.wish:
             case Wish.PAUSE:
@@ -159,7 +161,9 @@ class Bulletin:
         if self._is_replaced:
             return
         status = self._status()
-        there = read_status(self._ledger.uri)
+        there = None
+        with suppress(RunConflictError):  # what nobody can read may go
+            there = read_status(self._ledger.uri)
         self._is_replaced = there is not None and there.lease > self._claim.number
         if not self._is_replaced:
             self._beat += 1

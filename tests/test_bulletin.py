@@ -199,15 +199,32 @@ class TestWishes:
             assert read_control(ledger.uri) is None
 
     def test_a_stop_for_another_run_is_told_and_forgotten(self, ledger):
-        wish = Control.of(Wish.STOP, lease=99)
-        put_control(ledger.uri, wish)
+        wish = Control.of(Wish.STOP, lease=1)
+        with Lease.take(ledger.uri):
+            put_control(ledger.uri, wish)
         with telling(ledger) as told:
             assert not told.stop.is_requested()
             assert read_control(ledger.uri) is None
         assert told.notices == [f"{wish} came too late for its run and is forgotten"]
 
+    @pytest.mark.parametrize("wish", Wish)
+    def test_wishes_for_the_run_that_took_over_are_left_to_it(self, ledger, wish):
+        with telling(ledger) as told:
+            control = Control.of(wish, lease=told.lease + 1)
+            put_control(ledger.uri, control)
+            beat = told.wait_for(lambda _: True).beat
+            told.wait_for(lambda _: _.beat > beat + 2)
+            assert (told.stop.is_requested(), told.stop.held) == (False, None)
+        assert read_control(ledger.uri) == control
+
 
 class TestStore:
+    def test_what_is_no_status_is_replaced(self, ledger):
+        storage.put(f"{ledger.uri}/status.json", b"{")
+        with telling(ledger) as told:
+            wait_until(lambda: storage.get(f"{ledger.uri}/status.json") != b"{", seconds=60)
+            assert told.status().lease == told.lease
+
     @pytest.mark.parametrize("error", [SourceUnavailableError, StoreUnavailableError, ValueError])
     def test_one_that_fails_for_a_while_is_asked_again(self, ledger, monkeypatch, error):
         healthy = storage.put
