@@ -9,6 +9,7 @@ from farm.cli.screen import say
 from farm.errors import UsageError
 
 if TYPE_CHECKING:
+    from farm.ledger import Ledger
     from farm.report import Written
 
 _LIMIT = 3000
@@ -39,6 +40,14 @@ def make_report(
 
     They need no server and no network. Pictures are linked where they are, or copied.
     """
+    named = {"status": status, "code": code}
+    ledger = open_ledger(job_or_ledger)
+    _say(_write(ledger, to, limit=limit or None, named=named, copy=copy))
+
+
+def _write(
+    ledger: "Ledger", to: str | None, *, limit: int | None, named: dict[str, str | None], copy: bool
+) -> "Written":
     from farm import storage
     from farm.cli.job import absolute
     from farm.cli.selection import Selection
@@ -50,17 +59,14 @@ def make_report(
             f"expected the extra report: pip install 'thumbfarm[report]' ({error})"
         ) from None
 
-    ledger = open_ledger(job_or_ledger)
-    selection = Selection.of(status, code)
-    named = {"status": status, "code": code}
     options = ReportOptions(
-        choose=selection.filter,
-        limit=limit or None,
+        choose=Selection.of(**named).filter,
+        limit=limit,
         copy=copy,
         selection=" and ".join(f"{name} {value}" for name, value in named.items() if value),
     )
     beside = storage.join(ledger.uri.rstrip("/").rpartition("/")[0] or "/", "_report")
-    _say(write_report(ledger, beside if to is None else absolute(to), options))
+    return write_report(ledger, beside if to is None else absolute(to), options)
 
 
 def _say(written: "Written") -> None:
