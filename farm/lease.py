@@ -103,7 +103,7 @@ class Lease:
 
     @property
     def claim(self) -> Claim:
-        """What this run says of itself."""
+        """What this run says of itself, as the store last took it."""
         return self._claim
 
     def is_lost(self) -> bool:
@@ -167,8 +167,9 @@ class Lease:
         elif newest is not None and newest.number > claim.number:
             self._rival = newest.holder
         if is_mine and (there is not None or self._rival is None):
-            self._claim = replace(claim, beat=claim.beat + 1, is_ended=self._ended.is_set())
-            self._shelf.write(self._claim)
+            renewed = replace(claim, beat=claim.beat + 1, is_ended=self._ended.is_set())
+            self._shelf.write(renewed)
+            self._claim = renewed
 
 
 @dataclass(frozen=True, slots=True)

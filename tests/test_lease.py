@@ -16,6 +16,7 @@ from farm import storage
 from farm.errors import RunConflictError
 from farm.holder import Holder
 from farm.lease import Claim, Lease, Waiting
+from tests.lanes import wait_until
 from tests.s3 import S3Server, s3_server
 
 __all__ = ["s3_server"]
@@ -221,6 +222,20 @@ class TestHeartbeat:
             monkeypatch.undo()
             time.sleep(3 * BEAT)
             assert taken._thread.is_alive()
+
+    def test_a_heartbeat_that_the_store_does_not_take_is_none(self, tmp_path, monkeypatch):
+        tried = []
+
+        def refuse(*words):
+            tried.append(taken.claim.beat)
+            storage.get("/nowhere")
+
+        with Lease.take(str(tmp_path)) as taken:
+            with monkeypatch.context() as broken:
+                broken.setattr(storage, "put", refuse)
+                wait_until(lambda: len(tried) >= 3, seconds=30)
+            assert len(set(tried)) == 1
+            wait_until(lambda: taken.claim.beat > tried[-1], seconds=30)
 
     def test_a_claim_that_was_deleted_by_hand_is_made_again(self, ledger):
         with Lease.take(ledger) as taken:
