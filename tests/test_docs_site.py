@@ -4,6 +4,7 @@ import functools
 import http.server
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -62,7 +63,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text=True,
         env=os.environ | {"PYTHON": sys.executable},
     )
-    assert (built.returncode, built.stdout, built.stderr) == (0, "", "")
+    assert built.returncode == 0, built.stderr
+    assert "WARNING" not in built.stderr
     return folder
 
 
@@ -78,6 +80,25 @@ def test_every_document_is_a_page(site: Path) -> None:
     for name in ("CHANGELOG.html", "CONTRIBUTING.html", "LICENSE.html", "configs/job.yaml.html"):
         assert (site / "project" / name).is_file()
     assert "shard_entries" in (site / "project/configs/job.yaml.html").read_text()
+
+
+def test_a_page_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
+    pytest.importorskip("material")
+    for name in ("docs", "scripts"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("CHANGELOG.md", "CONTRIBUTING.md"):
+        shutil.copy(ROOT / name, tmp_path)
+    with (tmp_path / "docs/index.md").open("a") as page:
+        page.write("\n[nowhere](nowhere.md) [no heading](install.md#no-heading)\n")
+    built = subprocess.run(
+        [tmp_path / "scripts/docs"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHON": sys.executable},
+    )
+    assert built.returncode == 1
+    assert "nowhere.md" in built.stderr
+    assert "no-heading" in built.stderr
 
 
 def test_pages_load_nothing_from_elsewhere(site: Path, pages: dict[Path, _Page]) -> None:
