@@ -1,5 +1,8 @@
 """Prices: what a usage costs."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,6 +75,12 @@ def test_it_is_linear(factor, price):
     once, many = cost_of(USAGE, prices), cost_of(scaled, prices)
     assert many.total == pytest.approx(once.total * factor)
     assert many.stored_month == pytest.approx(once.stored_month * factor)
+
+
+def test_every_price_is_documented():
+    text = (Path(__file__).parents[1] / "docs/running.md").read_text("utf-8")
+    section = text.partition("## What it will cost")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(Prices.model_fields)
 
 
 @pytest.mark.parametrize("currency", ["EUR", "€", "$", ""])
