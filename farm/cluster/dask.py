@@ -123,6 +123,8 @@ class DaskCluster:
                     self._connect_again()
                 else:
                     self._look(self._connection)
+                # By a look the connection may have been found to be lost.
+                if self._connection is not None:
                     self._free_stuck()
             except ClusterError as error:
                 self._give_up(error)

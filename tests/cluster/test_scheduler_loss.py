@@ -58,7 +58,9 @@ def test_what_was_under_way_is_done_by_the_next_one(hand_started, tmp_path):
     assert {record.status for record in records} == {Status.OK}
     assert pictures(tmp_path) == {*(f"e{n}" for n in range(12)), "later"}
     assert "waiting for a scheduler, for up to 120 s" in notices[0]
-    assert notices[1:] == ["going on: there is a scheduler again"]
+    # Where the machine is busy, it takes more than one attempt to connect.
+    told = [notice for notice in notices[1:] if not notice.startswith("no scheduler yet")]
+    assert told == ["going on: there is a scheduler again"]
 
 
 def test_it_is_waited_for_no_longer_than_a_pause_may_last(hand_started, tmp_path):
@@ -106,6 +108,8 @@ def test_a_scheduler_that_stands_still_is_given_up_and_taken_up_again(
 ):
     """The connection lasts meanwhile, but nobody answers."""
     monkeypatch.setattr("farm.cluster.connection._ANSWER_SECONDS", 2)
+    # The watchdog would look at each turn of the keeper, also when the connection was lost.
+    monkeypatch.setattr("farm.cluster.watchdog._LOOK_SECONDS", 0)
     refs = plan_shards(tmp_path, [{"sleep": 0.2}] * 4)
     notices = []
     cluster = DaskCluster(SETTINGS, scheduler=hand_started.address, notice=notices.append)
