@@ -44,9 +44,7 @@ FREE_SCHEDULER = SchedulerCosts(
 FREE_WORKER = WorkerCosts(
     start_seconds=0.0, shard_seconds=0.0, entry_seconds=0.0, lane_entry_seconds=0.0
 )
-LEDGER = LedgerBytes(
-    heads=2000, plan_part=0, plan_shard=900, plan_row=5, results_shard=9000, results_row=60
-)
+LEDGER = LedgerBytes(heads=2000, plan_shard=900, plan_row=5, results_shard=9000, results_row=60)
 FREE = Costs({}, FREE_CLIENT, FREE_SCHEDULER, FREE_WORKER, {"archive": LEDGER})
 STEADY = Fleet(workers=1, entries_per_second=100.0, lanes=1, spread=0.0)
 

@@ -5,12 +5,18 @@ import json
 import sys
 from dataclasses import asdict
 
+from benchmarks.document import insert
+from benchmarks.place import ROOT
+from benchmarks.scale import chart, tables
+from benchmarks.scale.check import Comparison, compare
 from benchmarks.scale.costs import COSTS_PATH, Costs
 from benchmarks.scale.model import predict
 from benchmarks.scale.prediction import Prices, bill
 from benchmarks.scale.real_run import RUNS_PATH, RealRun, carry_out, write_all
 from benchmarks.scale.requests import by_method
 from benchmarks.scale.scenario import Archive, Fleet, Scenario, Store
+
+_COARSE_SHARD = 5000
 
 
 def main() -> None:
@@ -38,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("check", help="compare predictions with real runs")
     one.add_argument("--run", type=int, nargs="*", default=[], help="entries of runs to make first")
     one.set_defaults(act=_check)
-    commands.add_parser("chart", help="draw docs/images/scale.svg").set_defaults(act=_chart)
+    commands.add_parser("chart", help="write docs/scale.md's tables and its chart").set_defaults(
+        act=_chart
+    )
     return parser
 
 
@@ -72,26 +80,39 @@ def _calibrate(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from benchmarks.scale.check import compare
-
-    runs = RealRun.read_all() if RUNS_PATH.exists() else []
     for entries in options.run:
-        runs = [run for run in runs if run.entries != entries]
-        runs.append(carry_out(entries, shard_entries=1000))
-        write_all(sorted(runs, key=lambda run: run.entries))
-    costs = Costs.read()
-    for run in sorted(runs, key=lambda run: run.entries):
+        runs = [run for run in _runs() if run.entries != entries]
+        write_all([*runs, carry_out(entries, shard_entries=1000)])
+    for run, comparisons in _checks(Costs.read()):
         _say(f"\n{run.entries:,} entries, others used {run.others_share:.2f} cores")
         _say(f"{'':32}{'predicted':>14}{'measured':>14}{'error':>9}")
-        for each in compare(run, costs):
+        for each in comparisons:
             _say(f"{each.name:32}{each.predicted:14,.1f}{each.measured:14,.1f}{each.error:>+9.1%}")
+
+
+def _runs() -> list[RealRun]:
+    return RealRun.read_all() if RUNS_PATH.exists() else []
+
+
+def _checks(costs: Costs) -> list[tuple[RealRun, list[Comparison]]]:
+    return [(run, compare(run, costs)) for run in _runs()]
 
 
 def _chart(options: argparse.Namespace) -> None:
     del options
-    from benchmarks.scale.chart import draw
-
-    _say(f"drawn  {draw(Costs.read())}")
+    costs = Costs.read()
+    predictions = chart.grid(costs)
+    largest = [each for each in predictions if each.scenario.archive.entries == 10**9]
+    coarse = [
+        predict(chart.scenario(10**9, each.scenario.fleet.workers, _COARSE_SHARD), costs)
+        for each in largest
+    ]
+    page = ROOT / "docs" / "scale.md"
+    insert(page, "costs", tables.costs_table(costs))
+    insert(page, "time", tables.time_table([*predictions, *coarse]))
+    insert(page, "store", tables.store_table([*predictions, *coarse]))
+    insert(page, "check", tables.check_table(_checks(costs)))
+    _say(f"drawn  {chart.draw(predictions)}")
 
 
 def _say(line: str) -> None:

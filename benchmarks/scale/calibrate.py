@@ -134,7 +134,6 @@ def _ledger(
 ) -> LedgerBytes:
     return LedgerBytes(
         heads=runs.little.head_bytes,
-        plan_part=plan.part_bytes,
         plan_shard=plan.shard_bytes,
         plan_row=plan.row_bytes,
         results_shard=results_shard,

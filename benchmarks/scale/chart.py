@@ -1,4 +1,4 @@
-"""Draws what the simulation predicts, and tells it as tables for docs/scale.md."""
+"""Draws what the simulation predicts, for docs/scale.md."""
 
 from pathlib import Path
 
@@ -44,13 +44,8 @@ def scenario(entries: int, workers: int, shard_entries: int = _SHARD_ENTRIES) ->
     return Scenario(archive, fleet)
 
 
-def draw(costs: Costs, path: Path = _IMAGE) -> Path:
+def draw(predictions: list[Prediction], path: Path = _IMAGE) -> Path:
     """Stores the chart: hours of working and of reading, and the loads of scheduler and client."""
-    return draw_grid(grid(costs), path)
-
-
-def draw_grid(predictions: list[Prediction], path: Path = _IMAGE) -> Path:
-    """The same of predictions that there are already."""
     pyplot.rcParams |= {"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "scale"}
     figure, (times, loads) = pyplot.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained")
     _draw_times(times, predictions)

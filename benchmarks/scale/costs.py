@@ -15,13 +15,12 @@ COSTS_PATH = ROOT / "benchmarks" / "results" / "scale-costs.json"
 class LedgerBytes:
     """Bytes of a ledger of one kind of archive, which depend on its names.
 
-    A part of a plan, a shard and a row in it; a results object and a record in it. `heads` are the
-    JSON objects of a run of one pass: `pass.json`, `plan.json`, `done.json`, `summary.json` and the
-    lease.
+    A shard of a plan, with its share of a part, and a row in it; a results object and a record in
+    it. `heads` are the JSON objects of a run of one pass: `pass.json`, `plan.json`, `done.json`,
+    `summary.json`, the status and the lease.
     """
 
     heads: float
-    plan_part: float
     plan_shard: float
     plan_row: float
     results_shard: float

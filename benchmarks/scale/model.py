@@ -239,5 +239,5 @@ class _Run:
 
 
 def _ledger_bytes(cut: Cut, each: LedgerBytes) -> float:
-    plan = cut.parts * each.plan_part + cut.shards * each.plan_shard + cut.entries * each.plan_row
+    plan = cut.shards * each.plan_shard + cut.entries * each.plan_row
     return each.heads + plan + cut.shards * each.results_shard + cut.entries * each.results_row

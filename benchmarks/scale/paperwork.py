@@ -48,7 +48,6 @@ class PlanCosts:
 
     row_seconds: float
     part_row_bytes: float
-    part_bytes: float
     shard_bytes: float
     row_bytes: float
 
@@ -77,12 +76,10 @@ def measure_planning(kind: str) -> PlanCosts:
     few = _in_fresh_process(_plan, kind, _FEW_SHARD_ENTRIES)
     many = _in_fresh_process(_plan, kind, _MANY_SHARD_ENTRIES)
     part_rows = 32 * (_MANY_SHARD_ENTRIES - _FEW_SHARD_ENTRIES)
-    # What a part takes is little beside its shards, and counted with these.
     shard_bytes = (few.plan_bytes - many.plan_bytes) / (few.shards - many.shards)
     return PlanCosts(
         row_seconds=many.cpu_seconds / _PLANNED_ROWS,
         part_row_bytes=max(0.0, many.peak_bytes - few.peak_bytes) / part_rows,
-        part_bytes=0.0,
         shard_bytes=shard_bytes,
         row_bytes=(many.plan_bytes - many.shards * shard_bytes) / _PLANNED_ROWS,
     )
@@ -183,8 +180,9 @@ def _source(row: int, chosen: random.Random) -> str:
 
 
 def _backfill_lines(rows: int) -> Iterator[str]:
+    folder = f"{tempfile.gettempdir()}/farm-backfill-abcdefgh"
     for row in range(rows):
-        yield f'{{"source": "/tmp/farm-backfill-abcdefgh/source.syn", "id": "{row:09d}"}}'
+        yield f'{{"source": "{folder}/source.syn", "id": "{row:09d}"}}'
 
 
 _LINES: dict[str, Callable[[int], Iterator[str]]] = {

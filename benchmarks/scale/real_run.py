@@ -17,6 +17,7 @@ from benchmarks.place import ROOT
 from benchmarks.scale.services import cpu_seconds
 
 WORKERS = 2
+_ALONE_SHARE = 0.1
 RUNS_PATH = ROOT / "benchmarks" / "results" / "scale-runs.json"
 
 
@@ -43,6 +44,11 @@ class RealRun:
     ledger_puts: int
     picture_puts: int
     others_share: float
+
+    @property
+    def was_alone(self) -> bool:
+        """Whether nothing else of note went on on the machine."""
+        return self.others_share < _ALONE_SHARE
 
     @classmethod
     def read_all(cls, path: Path = RUNS_PATH) -> list[Self]:

@@ -1,7 +1,9 @@
 """Measures what the scheduler and the client cost for each worker and shard, by light workers."""
 
+import itertools
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ _FLEETS = (4, 20, 45)
 _FLOW_SHARDS = (200, 1400)
 _WATCHED_SECONDS = 20.0
 _LOOKS = 40
-_ASKS = 4
+_ASKS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +104,39 @@ def _load(workers: int) -> Load:
         try:
             while len(found := connection.look()[0]) < workers:
                 time.sleep(0.5)
-            before = cpu_seconds(process), cpu_seconds(own)
-            for _ in range(_LOOKS):
-                connection.look()
-            looked = cpu_seconds(process), cpu_seconds(own)
-            for each in list(found) * _ASKS:
-                connection.client.run(plugin.pace, "run", workers=[each])
-            asked = cpu_seconds(process)
+            scheduler_look, client_look = _used(
+                (process, share), (own, 0.0), act=lambda: _look(connection)
+            )
+            (ask,) = _used((process, share), act=lambda: _ask(connection, list(found)))
         finally:
             connection.close()
     return Load(
         workers=workers,
         scheduler_share=share,
-        scheduler_look_seconds=(looked[0] - before[0]) / _LOOKS,
-        client_look_seconds=(looked[1] - before[1]) / _LOOKS,
-        ask_seconds=(asked - looked[0]) / _ASKS / workers,
+        scheduler_look_seconds=scheduler_look / _LOOKS,
+        client_look_seconds=client_look / _LOOKS,
+        ask_seconds=ask / _ASKS,
+    )
+
+
+def _look(connection: Connection) -> None:
+    for _ in range(_LOOKS):
+        connection.look()
+
+
+def _ask(connection: Connection, workers: list[str]) -> None:
+    for each in itertools.islice(itertools.cycle(workers), _ASKS):
+        connection.client.run(plugin.pace, "run", workers=[each])
+
+
+def _used(*processes: tuple[psutil.Process, float], act: Callable[[], object]) -> tuple[float, ...]:
+    """What each uses while something is done, without the share that it uses anyway."""
+    before, began = [cpu_seconds(process) for process, _ in processes], time.monotonic()
+    act()
+    seconds = time.monotonic() - began
+    return tuple(
+        max(0.0, cpu_seconds(process) - was - share * seconds)
+        for (process, share), was in zip(processes, before, strict=True)
     )
 
 
@@ -168,15 +188,18 @@ def _flow(shards: int) -> Flow:
         manifest.write_text("".join(f'{{"source": "/{row}.syn"}}\n' for row in range(shards)))
         fields = {"manifest": str(manifest), "destination": folder, "outputs": [{"width": 16}]}
         job = Job.model_validate(fields | {"settings": {"shard_entries": 1}})
-        before = cpu_seconds(process), cpu_seconds(own)
-        report = run_job(
-            job,
-            Ledger(f"{folder}/_ledger", storage),
-            cluster=lambda: DaskCluster(job.settings, scheduler=address),
-            options=RunOptions(),
-            observer=_Silent(),
-            stop=Stop(),
-        )
-        if report.state is not RunState.DONE:
-            raise RuntimeError(f"expected a run to its end, received {report.reason}")
-        return Flow(cpu_seconds(process) - before[0], cpu_seconds(own) - before[1])
+        idle = (process, _share(process)), (own, 0.0)
+        return Flow(*_used(*idle, act=lambda: _run(job, address, folder)))
+
+
+def _run(job: Job, address: str, folder: str) -> None:
+    report = run_job(
+        job,
+        Ledger(f"{folder}/_ledger", storage),
+        cluster=lambda: DaskCluster(job.settings, scheduler=address),
+        options=RunOptions(),
+        observer=_Silent(),
+        stop=Stop(),
+    )
+    if report.state is not RunState.DONE:
+        raise RuntimeError(f"expected a run to its end, received {report.reason}")
