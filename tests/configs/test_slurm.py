@@ -59,6 +59,11 @@ def test_a_run_finds_its_workers_and_they_end_with_it(slurm: Path, tmp_path: Pat
     wait_until(lambda: "farm worker: left: " in slurm_stand_in.told(slurm), seconds=60)
 
 
+def test_a_scheduler_that_does_not_start_is_told_of(slurm: Path, tmp_path: Path) -> None:
+    submit(RUN, "job.yaml", folder=tmp_path, FARM_BIN=str(tmp_path))
+    wait_until(lambda: "did not start" in slurm_stand_in.told(slurm), seconds=60)
+
+
 def test_workers_without_a_scheduler_give_up(slurm: Path, tmp_path: Path) -> None:
     submit("--array=0-0", WORKERS, folder=tmp_path, FARM_WAIT_SECONDS="0")
     wait_until(lambda: "is run.sbatch running?" in slurm_stand_in.told(slurm), seconds=60)
