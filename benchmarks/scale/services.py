@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import psutil
 
+_END_SECONDS = 60.0
+
 
 def cpu_seconds(process: psutil.Process) -> float:
     """What a process itself has used so far."""
@@ -34,8 +36,12 @@ def scheduler() -> Iterator[tuple[str, psutil.Process]]:
 def light_workers(address: str, count: int) -> Iterator[None]:
     """So many light workers, in one process."""
     command = [sys.executable, "-m", "benchmarks.scale.light_workers", address, str(count)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
         try:
-            yield
-        finally:
-            process.terminate()
+            process.communicate(timeout=_END_SECONDS)  # the end of its input is the end of it
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
