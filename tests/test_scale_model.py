@@ -7,16 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.scale import requests
+from benchmarks.scale import requests, services
 from benchmarks.scale.costs import ClientCosts, Costs, LedgerBytes, SchedulerCosts, WorkerCosts
 from benchmarks.scale.cutting import cut, parts
 from benchmarks.scale.model import heartbeats_a_second, predict
 from benchmarks.scale.prediction import Prediction, Prices, bill
 from benchmarks.scale.scenario import NEAR, Archive, Fleet, Scenario, Store
 from farm import storage
-from farm.ledger import Ledger
+from farm.cluster import OutcomeKind
+from farm.cluster.dask import DaskCluster
+from farm.ledger import Ledger, ShardRef
 from farm.options import RunOptions
 from farm.passes import Passes
+from farm.settings import Settings
 from tests.inline_run import lanes, run_inline  # noqa: F401 - a fixture
 from tests.recipes import make_job, write_manifest, write_source
 
@@ -272,3 +275,16 @@ def test_a_real_run_asks_for_what_was_predicted(
     stored = [path for path in ledger.rglob("*") if path.is_file()]
     # A run of this process holds no lease and tells no status.
     assert len(stored) == run.ledger_objects - 2 == run.ledger_puts
+
+
+@pytest.mark.cluster
+def test_light_workers_take_shards_as_others_do() -> None:
+    with services.scheduler() as (address, _), services.light_workers(address, 2):
+        cluster = DaskCluster(Settings(), scheduler=address)
+        try:
+            cluster.submit(ShardRef("/ledger", 1, 0, 1, 0), 1, is_final=False)
+            outcome = cluster.next_outcome(120.0)
+        finally:
+            cluster.close()
+    assert outcome is not None
+    assert outcome.kind is OutcomeKind.COMMITTED, outcome.reason
