@@ -24,6 +24,7 @@ from farm.effort import Effort
 from farm.errors import RunConflictError
 from farm.ledger_form import SCHEMA_VERSION, to_json
 from farm.ledger_store import Store
+from farm.read_ahead import read_ahead
 from farm.record import Record
 from farm.row import Row
 
@@ -251,8 +252,9 @@ class Ledger:
 
     def tables(self, number: int, columns: Sequence[str] | None = None) -> "Iterator[pa.Table]":
         """The committed records of a pass, shard by shard."""
-        for listed in self._store.list_files(self._at(number, "results/")):
-            yield self._read_table(listed.uri, columns)
+        uris = (each.uri for each in self._store.list_files(self._at(number, "results/")))
+        for uri, data in read_ahead(lambda uri: (uri, self._store.get(uri)), uris):
+            yield ledger_form.read_table(data, columns, uri)
 
     def _read_table(self, uri: str, columns: Sequence[str] | None) -> "pa.Table":
         return ledger_form.read_table(self._store.get(uri), columns, uri)

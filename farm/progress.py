@@ -43,19 +43,38 @@ class Progress:
     oldest: EntryUnderWay | None = None
 
 
+class _Recent:
+    """The entries of the last seconds; their sum is kept, for many shards may end in a second."""
+
+    def __init__(self, window_seconds: float) -> None:
+        self._window_seconds = window_seconds
+        self._shards: collections.deque[tuple[float, int]] = collections.deque()
+        self._entries = 0
+
+    def add(self, entries: int) -> None:
+        self._shards.append((time.monotonic(), entries))
+        self._entries += entries
+
+    def sum(self, now: float) -> tuple[int, float]:
+        """How many entries there are, and when the first of their shards ended; `now` if none."""
+        while self._shards and now - self._shards[0][0] > self._window_seconds:
+            self._entries -= self._shards.popleft()[1]
+        return self._entries, self._shards[0][0] if self._shards else now
+
+
 class Tally:
     """Counts what the shards of one pass say."""
 
     def __init__(self, pass_number: int) -> None:
         self.progress = Progress(None, 0, 0, 0, 0.0, None, 0, pass_number)
-        self._recent: collections.deque[tuple[float, int]] = collections.deque()
+        self._recent = _Recent(_RATE_WINDOW_SECONDS)
 
     def count(self, summary: Summary | None) -> None:
         """Adds a shard that was committed, unless another attempt had done so."""
         if summary is None or summary.was_done:
             return
         bad = summary.counts.get(Status.FAILED, 0) + summary.counts.get(Status.QUARANTINED, 0)
-        self._recent.append((time.monotonic(), summary.entries))
+        self._recent.add(summary.entries)
         self.progress = replace(
             self.progress,
             entries=self.progress.entries + summary.entries,
@@ -66,10 +85,8 @@ class Tally:
     def now(self, rows: int | None, *, in_flight: int, todo: int = 0, slots: int = 0) -> Progress:
         """How far it is, with the rate of the last minute."""
         now = time.monotonic()
-        while self._recent and now - self._recent[0][0] > _RATE_WINDOW_SECONDS:
-            self._recent.popleft()
-        done = sum(entries for _, entries in self._recent)
-        rate = done / max(now - self._recent[0][0], _LEAST_SECONDS) if self._recent else 0.0
+        done, since = self._recent.sum(now)
+        rate = done / max(now - since, _LEAST_SECONDS)
         left = None if rows is None or not rate else max(0, rows - self.progress.entries) / rate
         self.progress = replace(
             self.progress,
@@ -113,7 +130,7 @@ class RunTally:
         self._told = Told()
         self._counted: set[tuple[int, str]] = set()
         self._working_since: float | None = None
-        self._recent: collections.deque[tuple[float, int]] = collections.deque()
+        self._recent = _Recent(_LONG_RATE_WINDOW_SECONDS)
 
     def note(self, progress: Progress) -> bool:
         """Notes how far the run is; whether it is at something else than before."""
@@ -158,7 +175,7 @@ class RunTally:
                 witnesses=witnesses,
                 missed=self._told.missed - {(number, summary.name)},
             )
-            self._recent.append((time.monotonic(), summary.entries))
+            self._recent.add(summary.entries)
 
     def miss(self, number: int, name: str) -> None:
         """Notes that an attempt at a shard was lost, or came after another one had committed it."""
@@ -175,9 +192,7 @@ class RunTally:
         """All of it, with the rate of the last five minutes, or of the time since it began."""
         now = time.monotonic()
         with self._lock:
-            while self._recent and now - self._recent[0][0] > _LONG_RATE_WINDOW_SECONDS:
-                self._recent.popleft()
-            done = sum(entries for _, entries in self._recent)
+            done, _ = self._recent.sum(now)
             since = now if self._working_since is None else self._working_since
             seconds = min(_LONG_RATE_WINDOW_SECONDS, max(now - since, _LEAST_SECONDS))
             return replace(self._told, entries_per_second=done / seconds)

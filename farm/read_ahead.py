@@ -1,0 +1,33 @@
+"""Reads many small things from where each read is a wait, some of them ahead of their use."""
+
+import collections
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+# A store in the same region answers in some 20 ms: 800 reads a second, in the memory of 16 results.
+_DEPTH = 16
+
+
+def read_ahead(
+    read: Callable[[_T], _R], items: Iterable[_T], *, depth: int = _DEPTH
+) -> Iterator[_R]:
+    """What `read` gives for each item, in their order, with up to `depth` reads under way.
+
+    `items` is taken as far as that. The first read that raises ends it, with its error.
+    """
+    pending: collections.deque[Future[_R]] = collections.deque()
+    with ThreadPoolExecutor(depth, "farm-read-ahead") as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(read, item))
+                if len(pending) >= depth:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for each in pending:
+                each.cancel()
