@@ -30,6 +30,7 @@ def run_archive(
         str | None,
         typer.Option(metavar="all|none|N", help="GPUs that each worker uses too; default none."),
     ] = None,
+    isolation: option.LaneIsolation = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N entries.")] = None,
     sample: Annotated[int | None, typer.Option(help="Only N random entries.")] = None,
     max_failures: Annotated[
@@ -83,6 +84,7 @@ def run_archive(
     words = list(settings or ())
     words += [f"lanes={lanes}"] if lanes is not None else []
     words += [f"gpus={gpus}"] if gpus is not None else []
+    words += [f"isolation={isolation}"] if isolation is not None else []
     words += [f"pause_seconds={pause_limit}"] if pause_limit is not None else []
     job = read_job(
         JobOptions(
