@@ -100,7 +100,8 @@ def test_the_run_goes_on_without_one_that_leaves(hand_started, connected, tmp_pa
 def test_what_hangs_is_dropped_in_time_and_a_second_signal_stops_at_once(
     hand_started, connected, tmp_path
 ):
-    patient = hand_started.join("patient", "--drain-seconds", "8")
+    # Two lanes: the one that hangs may be taken first.
+    patient = hand_started.join("patient", "--drain-seconds", "8", "--lanes", "2")
     cluster = connected(1)
     (ref,) = plan_shards(tmp_path, [{}, {"fault": "hang"}])
     cluster.submit(ref, 1, is_final=False)
