@@ -153,7 +153,7 @@ def _repair(ledger: "Ledger", tally: _Tally) -> None:
     with Lease.take(ledger.uri):
         count = plan_repair(ledger, tally.damaged)
     if count:
-        say(f"{count:,} entries are planned: `farm run` makes them again")
+        say(f"planned once more: {count:,}; `farm run` makes them")
     if left := tally.damaged_entries - count:
         say(
             f"{left:,} entries were done for an earlier manifest or other outputs: "

@@ -68,7 +68,7 @@ def test_damaged_files_are_named_exported_and_planned_again(
     assert "files     3, 27 B, 1 changed, 1 missing" in said.out
     rows = [json.loads(line) for line in export.read_text().splitlines()]
     assert [row["id"] for row in rows] == ["id1", "id3"]
-    assert "2 entries are planned: `farm run` makes them again" in said.out
+    assert "planned once more: 2; `farm run` makes them" in said.out
     repair = done.passes()[1]
     assert repair.reason is PassReason.REPAIR
     assert done.read_seal(2) == PlanSeal(1, 2)
