@@ -69,6 +69,16 @@ def test_workers_without_a_scheduler_give_up(slurm: Path, tmp_path: Path) -> Non
     wait_until(lambda: "is run.sbatch running?" in slurm_stand_in.told(slurm), seconds=60)
 
 
+@pytest.mark.parametrize("script", [RUN, WORKERS], ids=["run", "workers"])
+def test_what_srun_starts_has_all_cores_of_the_job(script: Path) -> None:
+    """A later srun than 22.05's takes no number of cores over from sbatch."""
+    head = script.read_text().partition("\nbin=")[0].partition("\n# Where `farm`")[0]
+    words = ["bash", "-c", f'{head}\necho "${{SRUN_CPUS_PER_TASK-none}}"']
+    for variables, said in (({"SLURM_CPUS_PER_TASK": "16"}, "16\n"), ({}, "none\n")):
+        given = {"PATH": os.environ["PATH"]} | variables
+        assert subprocess.run(words, env=given, capture_output=True, text=True).stdout == said
+
+
 def test_slurm_tells_workers_in_time_to_drain() -> None:
     told = re.search(r"^#SBATCH --signal=TERM@(\d+)$", WORKERS.read_text(), re.MULTILINE)
     drain = re.search(r"--drain-seconds (\d+)", WORKERS.read_text())
