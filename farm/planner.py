@@ -29,7 +29,8 @@ _ROWS_AT_ONCE = 4096
 class Planner:
     """Cuts the rows of one pass into shards, from where an earlier command left off.
 
-    `pause_seconds` is how long to wait before it is worth trying.
+    `pause_seconds` is how long to wait before it is worth trying. Once it is `given_up`, a plan in
+    the making ends, without its seal.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Planner:
         self._options = options
         self._carried = 0
         self._drawn_from: int | None = None
+        self.given_up = threading.Event()
 
     def describe(self) -> str:
         """One line for people."""
@@ -124,6 +126,13 @@ class Planner:
             yield part
             parts += 1
 
+    def _until_given_up(self, rows: Iterable[Row]) -> Iterator[Row]:
+        # Not by parts: a sample, or millions of rows that are done already, give none for long.
+        for row in rows:
+            if self.given_up.is_set():
+                raise _GivenUpError
+            yield row
+
     def _rows(self, begun: "_Begun") -> Iterator[Row]:
         """The rows of the pass behind those that are planned already."""
         match self._pass.reason:
@@ -149,7 +158,7 @@ class Planner:
 
     def _manifest_rows(self) -> Iterator[Row]:
         sources = SourceList(self.job.manifest, self.ledger.uri, self.job.destination)
-        rows = sources.rows(self._pass.manifest)
+        rows = self._until_given_up(sources.rows(self._pass.manifest))
         if self._options.sample is not None:
             sample, self._drawn_from = _sample(rows, self._options.sample)
             return iter(sample)
@@ -177,6 +186,10 @@ class Planner:
         return fingerprint(entry, row=row.number)
 
 
+class _GivenUpError(Exception):
+    """Nobody waits for the plan any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Begun:
     """How far a stored plan goes: its shards and rows, and the number of its last row."""
@@ -198,13 +211,12 @@ class Planned:
         self._lock = threading.Lock()
         self._ready: list[ShardRef] = []
         self._rows = 0
-        self._given_up = threading.Event()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="farm-planner")
         self._work = self._executor.submit(self._plan)
 
     def give_up(self) -> None:
-        """Ends the planning after the part under way."""
-        self._given_up.set()
+        """Ends the planning, which the next command goes on with."""
+        self._planner.given_up.set()
         self._executor.shutdown()
 
     def take(self) -> list[ShardRef]:
@@ -236,10 +248,11 @@ class Planned:
         if (seal := planner.ledger.read_seal(planner.number)) is not None:
             self._hand_out(planner.ledger.parts(planner.number), seal.rows, committed)
             return
-        for part, rows in planner.plan():
-            self._hand_out([part], rows, committed)
-            if self._given_up.is_set():
-                return
+        with contextlib.suppress(_GivenUpError):
+            for part, rows in planner.plan():
+                self._hand_out([part], rows, committed)
+                if planner.given_up.is_set():
+                    return
 
     def _hand_out(self, parts: list[Part], rows: int, committed: frozenset[str]) -> None:
         refs = self._planner.ledger.shards(self._planner.number, parts)

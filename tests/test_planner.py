@@ -213,6 +213,26 @@ class TestRows:
         assert len(ledger.shards(2, ledger.parts(2))) == len(rows)
 
 
+def rows_read_until_given_up(planner, monkeypatch, *, at):
+    """How many rows of the manifest are read where a plan is given up at one of them."""
+    real = SourceList.rows
+    read = []
+
+    def slow(sources, identity):
+        for row in real(sources, identity):
+            read.append(row.number)
+            if row.number == at:
+                planner.given_up.wait(10)
+            yield row
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SourceList, "rows", slow)
+        with planner.in_background() as planned:
+            wait_until(lambda: len(read) == at)
+            planned.give_up()
+    return len(read)
+
+
 class TestInBackground:
     def test_it_hands_out_each_shard_once(self, job):
         ledger = new_ledger()
@@ -244,27 +264,21 @@ class TestInBackground:
             wait_until(lambda: taken.extend(planned.take()) or planned.is_complete())
         assert len(taken) == 30
 
-    def test_given_up_it_ends_after_the_part_under_way(self, job, monkeypatch):
-        real = SourceList.rows
-        go_on = threading.Event()
-
-        def slow(sources, identity):
-            for row in real(sources, identity):
-                if row.number == 30:
-                    go_on.wait(10)
-                yield row
-
-        monkeypatch.setattr(SourceList, "rows", slow)
+    def test_given_up_it_ends_at_the_next_row(self, job, monkeypatch):
         ledger = new_ledger()
-        with planner_of(job, ledger).in_background() as planned:
-            wait_until(lambda: ledger.parts(1) == [Part(0, 4)])
-            giving_up = threading.Thread(target=planned.give_up)
-            giving_up.start()
-            wait_until(planned._given_up.is_set)
-            go_on.set()
-            giving_up.join()
-        assert ledger.parts(1) == [Part(0, 4), Part(1, 8)]
+        planner = planner_of(job, ledger)
+        assert rows_read_until_given_up(planner, monkeypatch, at=30) == 30
+        assert ledger.parts(1) == [Part(0, 4)]
         assert ledger.read_seal(1) is None
+
+    def test_given_up_it_waits_for_no_part_that_may_never_come(self, job, monkeypatch):
+        ledger = new_ledger()
+        commit_all(planner_of(job, ledger), lambda row: Status.OK)
+        changed = planner_of(job, ledger, reason=PassReason.CHANGED)
+        sampled = planner_of(job, new_ledger(), RunOptions(sample=5))
+        for planner in (changed, sampled):
+            assert rows_read_until_given_up(planner, monkeypatch, at=30) == 30
+            assert planner.ledger.parts(planner.number) == []
 
     def test_what_stops_the_plan_reaches_the_run(self, job, monkeypatch):
         def broken(sources, identity):
