@@ -16,9 +16,10 @@ STAGE_BOUNDS_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0
 class LaneEnd(StrEnum):
     """Why a lane of the CPU was ended, or ended by itself.
 
-    `crash`, `timeout`, `out_of_memory`: its entry; `killed`: dropped by a drain or a cancel, or its
-    answer was impossible; `entries`, `age`, `memory`: worn, by the bound of the settings that is
-    called so; `lone`: an entry had to be alone; `zygote`: the process that made it died.
+    `crash`, `timeout`, `out_of_memory`: its entry, or for the first an answer that cannot be true;
+    `killed`: dropped by a drain or a cancel; `entries`, `age`, `memory`: worn, by the bound of the
+    settings that is called so; `lone`: an entry had to be alone; `zygote`: the process that made it
+    died.
     """
 
     CRASH = "crash"
