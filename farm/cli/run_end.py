@@ -124,8 +124,12 @@ def _passes_text(report: RunReport) -> str:
 def _hints(report: RunReport) -> list[str]:
     hints = []
     if failures(report):
-        hints.append(f"what failed:  farm ledger {shlex.quote(report.ledger)} --status failed")
-        hints.append("try it again: the same command with --retry-failed")
+        has_failed = report.totals.count(Status.FAILED) > 0
+        status = Status.FAILED if has_failed else Status.QUARANTINED
+        hints.append(f"what failed:  farm ledger {shlex.quote(report.ledger)} --status {status}")
+        # Which takes up nothing that is in quarantine.
+        if has_failed:
+            hints.append("try it again: the same command with --retry-failed")
     if report.state is not RunState.DONE:
         hints.append("to go on:     the same command")
     return hints

@@ -4,10 +4,12 @@ import re
 
 import pytest
 
-from farm.cli.run_end import usage_lines
+from farm.cli.run_end import _hints, usage_lines
 from farm.cli.usage_table import measured, table
+from farm.history import Totals
 from farm.ledger_growth import LedgerGrowth
 from farm.prices import Prices, Usage
+from farm.run import RunReport, RunState
 from tests.test_estimate import flat
 
 USED = Usage(
@@ -110,3 +112,16 @@ def test_money_is_readable_at_any_size(price, said):
     prices = Prices(currency="EUR", worker_hour=price * 2, gb_month_stored=1.0)
     lines = list(table(prices, measured("", USED, prices)))
     assert cells(lines)["cost"] == [said]
+
+
+@pytest.mark.parametrize(
+    ("counts", "status", "is_retried"),
+    [
+        ({"failed": 1, "quarantined": 2}, "failed", True),
+        ({"ok": 1, "quarantined": 2}, "quarantined", False),
+    ],
+)
+def test_hints_lead_to_what_failed(counts, status, is_retried):
+    hints = _hints(RunReport(RunState.DONE, Totals(counts=counts), "/l", "", 1.0))
+    assert hints[0] == f"what failed:  farm ledger /l --status {status}"
+    assert any("--retry-failed" in hint for hint in hints) is is_retried
