@@ -59,7 +59,7 @@ def test_an_image_has_what_the_package_asks_for(name: str) -> None:
     assert project["requires-python"] == ">=3.11"
     extras = dict(steps(name))["ARG"].removeprefix("extras=").split(",")
     assert set(extras) <= project["optional-dependencies"].keys()
-    assert {"serve", "s3", "tls"} <= set(extras)
+    assert {"serve", "s3", "tls", "metrics"} <= set(extras)
     assert ("gpu" in extras) is (name == GPU)
 
 
