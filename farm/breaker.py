@@ -47,6 +47,11 @@ class Breaker:
         self.in_a_row, self.paused_since = 0, None
         return was_paused
 
+    def begin_anew(self) -> None:
+        """Lets a pause last as long as it may from now on: nobody could probe for a while."""
+        if self.paused_since is not None:
+            self.paused_since = self.probe_after = time.monotonic()
+
     def is_exhausted(self) -> bool:
         """Whether the pause has lasted as long as it may."""
         since = self.paused_since

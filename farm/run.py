@@ -202,16 +202,14 @@ class _PassWalk:
             return RunState.FAILED, f"more than {self._options.max_failures} entries failed"
         if self._draining_since is not None:
             return RunState.PAUSED, f"{self._stop.reason}; the same command goes on"
-        if self._breaker.is_exhausted():
+        if self._held is None and self._breaker.is_exhausted():
             return RunState.PAUSED, self._breaker.reason
         if is_planned and not self._todo and not self._breaker.aside:
             return RunState.DONE, ""
         return None
 
     def _fill_window(self) -> None:
-        if self._draining_since is not None or self._breaker.is_exhausted():
-            return
-        if self._is_held():
+        if self._draining_since is not None or self._is_held() or self._breaker.is_exhausted():
             return
         if self._breaker.paused_since is not None:
             if not self._in_flight and time.monotonic() >= self._breaker.probe_after:
@@ -233,6 +231,7 @@ class _PassWalk:
             self._observer.noticed(text, event=Event.PAUSED)
         elif held is None and self._held is not None:
             self._observer.noticed("going on: the pause was lifted", event=Event.RESUMED)
+            self._breaker.begin_anew()
         self._held = held
         return held is not None
 

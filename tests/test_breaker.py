@@ -79,3 +79,15 @@ def test_a_pause_is_exhausted_after_its_time(clock):
     assert one.is_exhausted()
     one.committed()
     assert not one.is_exhausted()
+
+
+def test_who_could_not_probe_for_a_while_has_all_the_time_again(clock):
+    one = Breaker(60)
+    one.begin_anew()
+    assert one.paused_since is None
+    one.gave_up(ref(0), 1, "disk_full: full")
+    clock.now += 100
+    assert one.is_exhausted()
+    one.begin_anew()
+    assert not one.is_exhausted()
+    assert one.probe_after == clock.now

@@ -1,5 +1,7 @@
 """A run that is steered: held it sends nothing and stays, let go it goes on, and it says so."""
 
+import time
+
 import pytest
 
 from farm.cluster import OutcomeKind
@@ -33,6 +35,23 @@ class Holding(Watcher):
                 self.stop.go_on()
             case self._stop_at:
                 self.stop.request("stopped by bob")
+
+
+class HoldingInPause(Watcher):
+    """A watcher that holds a run which the surroundings pause, and lets it go in some seconds."""
+
+    def __init__(self, *, seconds):
+        super().__init__()
+        self._seconds, self._since, self.is_let_go = seconds, None, False
+
+    def progressed(self, progress):
+        super().progressed(progress)
+        if self._since is None and progress.state is LiveState.PAUSED:
+            self._since = time.monotonic()
+            self.stop.hold("by ann")
+        elif self._since is not None and time.monotonic() - self._since > self._seconds:
+            self.is_let_go = True
+            self.stop.go_on()
 
 
 @pytest.fixture
@@ -90,6 +109,14 @@ def test_held_while_the_surroundings_fail_it_does_not_probe(folder):
     assert report.state is RunState.DONE
     reasons = [one.reason for one in watcher.seen if one.state is LiveState.PAUSED]
     assert "by ann" in reasons
+
+
+def test_held_it_stays_however_long_the_surroundings_fail(folder):
+    watcher = HoldingInPause(seconds=0.8)
+    script = lambda _: COMMITTED if watcher.is_let_go else BLOCKED  # noqa: E731
+    report, _, _ = run(folder, script, job=a_job(folder, pause_seconds=0.5), watcher=watcher)
+    assert report.state is RunState.DONE
+    assert watcher.is_let_go
 
 
 def test_it_says_what_it_is_at(folder):
