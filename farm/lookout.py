@@ -35,9 +35,8 @@ def look(ledger: Ledger) -> RunStatus:
     shelf = Shelf.of(ledger.uri)
     claim = shelf.newest()
     status = told or RunStatus(state=LiveState.NEW, ledger=ledger.uri)
-    if told is not None:
-        age = _age_seconds(shelf, status_uri(ledger.uri))
-        status = status.model_copy(update={"age_seconds": age})
+    age = None if told is None else _age_seconds(shelf, status_uri(ledger.uri))
+    status = status.model_copy(update={"age_seconds": age})
     if claim is not None and _lives(shelf, claim):
         return status if told and told.lease == claim.number else _silent(status, claim)
     is_told = told is not None and not told.state.is_alive
@@ -57,7 +56,7 @@ def follow(ledger: Ledger, *, every_seconds: float) -> Iterator[RunStatus]:
     while status.state.is_alive:
         time.sleep(every_seconds)
         told = read_status(ledger.uri)
-        if told is not None and (told.lease, told.beat) != (status.lease, status.beat):
+        if told is not None and (told.lease, told.beat) > (status.lease, status.beat):
             status, heard_at = told, time.monotonic()
         elif time.monotonic() - heard_at > _QUIET_SECONDS:
             status, heard_at = look(ledger), time.monotonic()
@@ -132,7 +131,8 @@ def _gone(ledger: Ledger, status: RunStatus, claim: Claim | None) -> RunStatus:
 
 def _at_rest(status: RunStatus) -> RunStatus:
     """Without what is true only while a run works."""
-    names = ("shards_in_flight", "slots", "entries_per_second", "seconds_left", "oldest")
+    counts = ("beat", "shards_in_flight", "shards_todo", "slots", "entries_per_second")
+    names = (*counts, "seconds_left", "oldest")
     return status.model_copy(update={name: RunStatus.model_fields[name].default for name in names})
 
 

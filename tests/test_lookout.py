@@ -277,6 +277,24 @@ class TestFollow:
             seen = [(one.state, one.beat) for one in follow(ledger, every_seconds=1.0)]
         assert seen == [("running", 1), ("paused", 2), ("done", 3)]
 
+    def test_what_the_run_before_told_is_not_its_own(self, ledger, monkeypatch):
+        put_status(ledger.uri, RunStatus(state=LiveState.DONE, lease=1, beat=7, shards_todo=5))
+        leave_claim(ledger, is_ended=True)
+        with Lease.take(ledger.uri) as lease:
+            number = lease.claim.number
+            later = (RunStatus(state=_, lease=number, beat=1) for _ in ("running", "stopped"))
+            looks = iter([None, None, *later])
+
+            def sleep(seconds):
+                if (told := next(looks)) is not None:
+                    put_status(ledger.uri, told.model_copy(update={"beat": told.beat + 1}))
+
+            monkeypatch.setattr(lookout.time, "sleep", sleep)
+            statuses = follow(ledger, every_seconds=1.0)
+            first = next(statuses)
+            assert (first.state, first.lease, first.shards_todo) == (LiveState.PLANNING, 2, 0)
+            assert next(statuses).state is LiveState.RUNNING
+
     def test_one_that_falls_silent_is_looked_at(self, ledger, monkeypatch):
         monkeypatch.setattr(lookout, "_QUIET_SECONDS", 0.0)
         put_status(ledger.uri, RunStatus(state=LiveState.RUNNING, lease=1))

@@ -12,7 +12,7 @@ from farm.cli.screen import say
 from farm.cli.status import state_text
 
 if TYPE_CHECKING:
-    from farm.control import Wish
+    from farm.control import Control, Wish
     from farm.ledger import Ledger
     from farm.run_status import RunStatus
 
@@ -79,7 +79,7 @@ def _ask(job_or_ledger: str, wish: "Wish", *, no_wait: bool) -> ExitCode:
     if no_wait:
         say("the run is asked; `farm status` tells what it does")
         return ExitCode.DONE
-    found = _awaited(ledger, control.id, wish)
+    found = _awaited(ledger, control, status.lease)
     if found is None:
         say(f"the run has taken no note within {_PATIENCE_SECONDS:.0f} s; it will when it can")
         return ExitCode.BROKEN
@@ -107,7 +107,7 @@ def _settle_without_run(ledger: "Ledger", wish: "Wish", status: "RunStatus") -> 
             say("the next run begins paused, until `farm resume`")
 
 
-def _awaited(ledger: "Ledger", wish_id: str, wish: "Wish") -> "RunStatus | None":
+def _awaited(ledger: "Ledger", control: "Control", lease: int) -> "RunStatus | None":
     """The status in which the run has taken note, or of its end; None where neither came."""
     from farm.lookout import look
     from farm.run_status import read_status
@@ -117,14 +117,14 @@ def _awaited(ledger: "Ledger", wish_id: str, wish: "Wish") -> "RunStatus | None"
     while time.monotonic() < give_up:
         time.sleep(_POLL_SECONDS)
         status = read_status(ledger.uri)
-        if status is None:
-            continue
+        if status is None or status.lease < lease:
+            continue  # it has told nothing yet, and there may be what the run before told
         if not status.state.is_alive:
             return status
-        if status.heard != wish_id:
+        if status.heard != control.id:
             continue
         heard_at = heard_at or time.monotonic()
-        if _is_met(wish, status) or time.monotonic() - heard_at > _SETTLE_SECONDS:
+        if _is_met(control.wish, status) or time.monotonic() - heard_at > _SETTLE_SECONDS:
             return status
     status = look(ledger)
     return None if status.state.is_alive else status

@@ -113,6 +113,17 @@ class TestRunThatLives:
             said = farm("pause", tmp_path)
         assert (said.code, said.out) == (0, "planning: 0 shards under way\n")
 
+    def test_what_the_run_before_told_is_no_answer(
+        self, farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(control_module, "_PATIENCE_SECONDS", 0.2)
+        with Lease.take(str(tmp_path)) as lease:
+            end(str(tmp_path), lease, Run())
+        with Lease.take(str(tmp_path)):
+            said = farm("stop", tmp_path)
+        assert said.code == 3
+        assert "it will when it can" in said.out
+
     def test_one_that_ends_meanwhile_is_told_of(
         self, farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
