@@ -112,7 +112,8 @@ class Bulletin:
         written_at = float("-inf")
         while True:
             is_over = self._is_over.is_set()
-            if self._wake.is_set() or time.monotonic() - written_at >= _WRITE_SECONDS:
+            is_due = time.monotonic() - written_at >= _WRITE_SECONDS
+            if is_over or is_due or self._wake.is_set():
                 self._wake.clear()
                 written_at = time.monotonic()
                 self._quietly(self._publish)

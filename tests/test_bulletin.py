@@ -74,6 +74,15 @@ def settle(told, ledger, index, counts, *, kind=OutcomeKind.COMMITTED, **fields)
 
 
 class TestStatus:
+    def test_its_end_is_told_whenever_the_thread_notices(self, ledger, monkeypatch):
+        monkeypatch.setattr(bulletin_module, "_WRITE_SECONDS", 3600)
+        with telling(ledger) as told:
+            told.wait_for(lambda _: True)
+            told.bulletin.ended(LiveState.DONE, "", None)
+            # As if it had looked up just before it was woken.
+            monkeypatch.setattr(told.bulletin._wake, "set", lambda: None)
+        assert told.status().state is LiveState.DONE
+
     def test_it_is_told_at_once_that_a_run_has_begun(self, ledger):
         with telling(ledger) as told:
             status = told.wait_for(lambda _: True)
