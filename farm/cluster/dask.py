@@ -91,6 +91,7 @@ class DaskCluster:
                 f"{where} cannot be used: {type(error).__name__}: {error}"
             ) from error
         self._connection: Connection | None = connection
+        self.roster.begin()  # to connect may have taken minutes
         self._flight.connect(connection.client, is_drained=False)
         self._watchdog = Watchdog(connection.client, self._stuck_seconds, self._run)
         self._urgent = UrgentEntries(connection.client, self._run)
