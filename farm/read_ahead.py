@@ -9,11 +9,12 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 # A store in the same region answers in some 20 ms: 800 reads a second, in the memory of 16 results.
-_DEPTH = 16
+DEPTH = 16
+"""Reads under way at once, where nothing else is said."""
 
 
 def read_ahead(
-    read: Callable[[_T], _R], items: Iterable[_T], *, depth: int = _DEPTH
+    read: Callable[[_T], _R], items: Iterable[_T], *, depth: int = DEPTH
 ) -> Iterator[_R]:
     """What `read` gives for each item, in their order, with up to `depth` reads under way.
 

@@ -12,6 +12,7 @@ from benchmarks.scale.costs import ClientCosts, Costs, LedgerBytes, SchedulerCos
 from benchmarks.scale.cutting import cut, parts
 from benchmarks.scale.model import heartbeats_a_second, predict
 from benchmarks.scale.prediction import Prediction, Prices, bill
+from benchmarks.scale.reading import reading_seconds
 from benchmarks.scale.scenario import NEAR, Archive, Fleet, Scenario, Store
 from farm import storage
 from farm.cluster import OutcomeKind
@@ -28,7 +29,6 @@ FREE_CLIENT = ClientCosts(
     idle_share=0.0,
     row_seconds=0.0,
     shard_seconds=0.0,
-    recent_seconds=0.0,
     look_seconds=0.0,
     read_shard_seconds=0.0,
     read_row_seconds=0.0,
@@ -130,11 +130,15 @@ def test_the_planner_bounds_a_fleet_that_outruns_it() -> None:
     assert run.bottleneck == "planner"
 
 
-def test_reading_the_results_is_a_request_after_the_other() -> None:
+def test_the_results_are_read_twice() -> None:
     store = Store(latency_seconds=0.03, spread=0.0, page_seconds=0.0)
     run = told(100_000, fleet=replace(STEADY, workers=500), store=store, shard_entries=50)
-    assert run.phases.reading_seconds == pytest.approx(2 * 0.03 * run.shards)
-    assert run.bottleneck == "reading"
+    once = reading_seconds(run.shards, 0.0, store, seed=1)
+    assert run.phases.reading_seconds == pytest.approx(2 * once)
+    costs = replace(FREE, client=replace(FREE_CLIENT, read_shard_seconds=0.2))
+    slow = told(100_000, fleet=replace(STEADY, workers=500), costs=costs, shard_entries=50)
+    assert slow.phases.reading_seconds == pytest.approx(2 * 0.2 * slow.shards)
+    assert slow.bottleneck == "reading"
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,6 @@ from benchmarks.scale.real_run import RUNS_PATH, RealRun, carry_out, write_all
 from benchmarks.scale.requests import by_method
 from benchmarks.scale.scenario import Archive, Fleet, Scenario, Store
 
-_COARSE_SHARD = 5000
-
 
 def main() -> None:
     """Parses the command line and does what it says."""
@@ -102,15 +100,10 @@ def _chart(options: argparse.Namespace) -> None:
     del options
     costs = Costs.read()
     predictions = chart.grid(costs)
-    largest = [each for each in predictions if each.scenario.archive.entries == 10**9]
-    coarse = [
-        predict(chart.scenario(10**9, each.scenario.fleet.workers, _COARSE_SHARD), costs)
-        for each in largest
-    ]
     page = ROOT / "docs" / "scale.md"
     insert(page, "costs", tables.costs_table(costs))
-    insert(page, "time", tables.time_table([*predictions, *coarse]))
-    insert(page, "store", tables.store_table([*predictions, *coarse]))
+    insert(page, "time", tables.time_table(predictions))
+    insert(page, "store", tables.store_table(predictions))
     insert(page, "check", tables.check_table(_checks(costs)))
     _say(f"drawn  {chart.draw(predictions)}")
 

@@ -83,7 +83,6 @@ def _client(
         idle_share=scheduling.client_idle_share(),
         row_seconds=row_seconds,
         shard_seconds=max(0.0, flow.client_seconds - row_seconds),
-        recent_seconds=paperwork.recent_shard_seconds(),
         look_seconds=loads.client_look_seconds,
         read_shard_seconds=read.shard_seconds,
         read_row_seconds=read.row_seconds,

@@ -31,8 +31,7 @@ class LedgerBytes:
 class ClientCosts:
     """CPU seconds and bytes of the process of `farm run`; all of it shares one core.
 
-    `recent_seconds` is for each shard that ended within a minute, whenever one ends;
-    `look_seconds` for each worker, whenever the keeper looks after them; `read_*` for a results
+    `look_seconds` is for each worker, whenever the keeper looks after them; `read_*` for a results
     object and a record in it, each of the two times that the end of a run reads them all.
     """
 
@@ -40,7 +39,6 @@ class ClientCosts:
     idle_share: float
     row_seconds: float
     shard_seconds: float
-    recent_seconds: float
     look_seconds: float
     read_shard_seconds: float
     read_row_seconds: float

@@ -218,7 +218,4 @@ class Workers:
         return max(0.2, self._random.gauss(1.0, spread / 3))
 
     def _latency(self) -> float:
-        store = self._scenario.store
-        if not store.latency_seconds:
-            return 0.0
-        return self._random.lognormvariate(math.log(store.latency_seconds), store.spread)
+        return self._scenario.store.draw_seconds(self._random)

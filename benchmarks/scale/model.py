@@ -3,7 +3,7 @@
 Follows `farm.run`, `farm.planner` and `farm.cluster`: the client's planner, run loop and Dask
 threads share one core, as threads of Python do; the planner waits for nobody; the window is two
 shards for each worker and two more; a lost shard is sent again, first of all; when all is
-committed, the client reads all results objects twice, one after another.
+committed, the client reads all results objects twice, some of them ahead.
 
 Each shard is simulated, entries are not: their times are summed where a shard needs the sum.
 """
@@ -17,12 +17,12 @@ from benchmarks.scale.cutting import Cut, cut, parts
 from benchmarks.scale.events import Clock, Server
 from benchmarks.scale.fleet import Shard, Workers
 from benchmarks.scale.prediction import Phases, Prediction
+from benchmarks.scale.reading import reading_seconds
 from benchmarks.scale.scenario import Scenario
 
 _SHARDS_A_WORKER = 2
 _EXTRA_SHARDS = 2
 _MOST_ATTEMPTS = 5
-_RATE_WINDOW_SECONDS = 60.0
 _LOOK_SECONDS = 2.0
 _ASK_SECONDS = 10.0
 _MESSAGE_SECONDS = 0.001
@@ -88,7 +88,6 @@ class _Run:
         )
         self._todo: deque[Shard] = deque()
         self._in_flight: set[Shard] = set()
-        self._recent: deque[float] = deque()
         self._settled = self._planned_shards = 0
         self._planned_at = self._settled_at = 0.0
 
@@ -141,13 +140,7 @@ class _Run:
         self._clock.after(_MESSAGE_SECONDS, self._hear, shard)
 
     def _hear(self, shard: Shard) -> None:
-        now = self._clock.now
-        while self._recent and now - self._recent[0] > _RATE_WINDOW_SECONDS:
-            self._recent.popleft()
-        self._recent.append(now)
-        client = self._costs.client
-        seconds = client.shard_seconds / 2 + client.recent_seconds * len(self._recent)
-        self._client.serve(seconds, self._settle, shard)
+        self._client.serve(self._costs.client.shard_seconds / 2, self._settle, shard)
 
     def _lost(self, shard: Shard) -> None:
         self._workers.requests["HEAD results"] += 1  # was it committed before?
@@ -216,7 +209,8 @@ class _Run:
         store, shards = self._scenario.store, self._cut.shards
         start_seconds = self._costs.client.start_seconds
         list_seconds = requests.pages(shards) * store.page_seconds
-        reading = read_seconds + shards * store.mean_seconds + list_seconds
+        object_seconds = read_seconds / max(1, shards)
+        reading = list_seconds + reading_seconds(shards, object_seconds, store, self._scenario.seed)
         parts_seconds = requests.pages(self._cut.parts) * store.page_seconds
         return Phases(
             start_seconds=start_seconds,

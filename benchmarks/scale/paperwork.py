@@ -26,10 +26,8 @@ from farm.ledger import Ledger, Part, ShardRef
 from farm.options import RunOptions
 from farm.passes import Passes
 from farm.planner import Planner
-from farm.progress import Tally
 from farm.record import Artifact, Record, Status
 from farm.spec import Job
-from farm.summary import Summary
 
 T = TypeVar("T")
 
@@ -38,8 +36,6 @@ _FEW_SHARD_ENTRIES, _MANY_SHARD_ENTRIES = 50, 1000
 _READ_SHARDS = 150
 _FEW_RECORDS, _MANY_RECORDS = 10, 500
 _REMEMBERED_SHARDS = 50_000
-_RECENT_SHARDS = 20_000
-_RECENT_LOOKS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +107,6 @@ def remembered_shard_bytes() -> float:
         return (tracemalloc.get_traced_memory()[0] - before) / len(attempts)
     finally:
         tracemalloc.stop()
-
-
-def recent_shard_seconds() -> float:
-    """What the rate of the last minute costs for each shard in it, whenever one ends."""
-    tally = Tally(1)
-    for _ in range(_RECENT_SHARDS):
-        tally.count(Summary("000000-0000", committed=True, counts={"ok": 1}))
-    began = time.process_time()
-    for _ in range(_RECENT_LOOKS):
-        tally.now(1, in_flight=1, todo=0, slots=1)
-    return (time.process_time() - began) / _RECENT_LOOKS / _RECENT_SHARDS
 
 
 def _plan(kind: str, shard_entries: int) -> _Planned:

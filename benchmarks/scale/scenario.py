@@ -1,6 +1,7 @@
 """What is to be predicted: an archive, a fleet of workers and a store."""
 
 import math
+import random
 from dataclasses import dataclass
 
 from benchmarks.scale.costs import WorkerCosts
@@ -62,6 +63,12 @@ class Store:
     def mean_seconds(self) -> float:
         """The mean latency: it is lognormal, and the other number is its median."""
         return self.latency_seconds * math.exp(self.spread**2 / 2)
+
+    def draw_seconds(self, chosen: random.Random) -> float:
+        """The latency of one request."""
+        if not self.latency_seconds:
+            return 0.0
+        return chosen.lognormvariate(math.log(self.latency_seconds), self.spread)
 
 
 NEAR = Store(latency_seconds=0.0, spread=0.0, page_seconds=0.0, worker_bandwidth=math.inf)
