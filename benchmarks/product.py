@@ -42,7 +42,7 @@ class Product:
         self._worker = psutil.Process()
 
     def __enter__(self) -> Self:
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="farm-product-")))
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="farm-peers-")))
         self._folder = folder
         contact = folder / "scheduler.json"
         local = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(contact)]

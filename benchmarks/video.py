@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from benchmarks.scene import Pixels, make_scene
+from farm.samples.scheduling import scheduling_kept
 
 _FPS = 25
 _MARGIN = 1.2
@@ -148,6 +149,7 @@ def _fill(plane: av.video.plane.VideoPlane, pixels: NDArray[np.uint8]) -> None:
     plane.update(padded.tobytes())
 
 
+@scheduling_kept()
 def _encode(video: Video, planes: list[Pixels], path: Path) -> None:
     with av.open(path, "w", container_options=_LIBRARIES) as container:
         stream = cast(VideoStream, container.add_stream(video.codec, rate=_FPS))

@@ -36,6 +36,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs a GPU")
 
 
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Fails a test that leaves this thread at another priority: all later ones would inherit it."""
+    if (policy := os.sched_getscheduler(0)) != os.SCHED_OTHER:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        pytest.fail(f"the test left scheduling policy {policy}", pytrace=False)
+
+
 @pytest.fixture(scope="session")
 def corpus() -> Path:
     """A folder of real files: $FARM_CORPUS, or `corpus` in a folder beside the checkout."""

@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from farm.geometry import Size
 from farm.samples.card import Card, timecode
 from farm.samples.sample import Patches, Sample
+from farm.samples.scheduling import scheduling_kept
 from farm.samples.yuv import Coding, tag, to_frame
 
 _AUDIO_RATE = 48_000
@@ -67,6 +68,7 @@ class Recipe:
     seed: int = 0
 
 
+@scheduling_kept()
 def make_clip(recipe: Recipe) -> bytes:
     """The bytes of the video."""
     file = io.BytesIO()

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from farm.engines.frame import FrameBatch
+from farm.samples.scheduling import scheduling_kept
 
 BITS = 8
 BLOCK = 16
@@ -62,6 +63,7 @@ def codec_options(clip: Clip) -> dict[str, str]:
     return {}
 
 
+@scheduling_kept()
 def make(clip: Clip) -> bytes:
     file = io.BytesIO()
     with av.open(file, "w", format=clip.container, options=clip.container_options) as container:
