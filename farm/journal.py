@@ -104,7 +104,7 @@ def set_up() -> None:
         if not logging.getLogger(name).hasHandlers():
             logging.getLogger(name).addHandler(logging.StreamHandler())
     formatter = JsonFormatter()
-    loggers = [logging.root, *map(logging.getLogger, logging.root.manager.loggerDict)]
+    loggers = [logging.root, *map(logging.getLogger, list(logging.root.manager.loggerDict))]
     for handler in [logging.lastResort, *(each for logger in loggers for each in logger.handlers)]:
         if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
             handler.setFormatter(formatter)

@@ -22,12 +22,16 @@ def stop_on_signals(
     `promise` gives what is said at the first one the form that the screen has.
     """
     stop = Stop()
+    is_first = True
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_requested():
+        nonlocal is_first
+        # Not by the stop, which may have been requested from elsewhere.
+        if not is_first:
             leave()
             # Nothing is lost: what is stored is whole, and lanes end with their worker.
             os._exit(ExitCode.STOPPED)
+        is_first = False
         stop.request()
         # Not print: the signal may have come in the middle of one.
         os.write(2, f"{promise(_POLITE)}\n".encode())

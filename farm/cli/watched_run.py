@@ -36,7 +36,10 @@ def run_watched(
         waiting = Waiting(patience, watcher.noticed, stop.is_requested)
         with (
             Lease.take(
-                ledger.uri, take_over=take_over, waiting=waiting, lost=stop.request
+                ledger.uri,
+                take_over=take_over,
+                waiting=waiting,
+                lost=lambda: stop.request("another run has taken over"),
             ) as lease,
             Bulletin(
                 ledger,

@@ -24,6 +24,19 @@ def test_the_first_signal_asks_and_the_second_ends(
         assert happened == ["left", 130]
 
 
+def test_the_first_signal_is_polite_where_somebody_else_has_asked_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    happened: list[object] = []
+    monkeypatch.setattr("farm.cli.stop_signal.os._exit", happened.append)
+    with stop_on_signals(lambda: happened.append("left")) as stop:
+        stop.request("stopped by `farm stop`")
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert happened == []
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert happened == ["left", 130]
+
+
 def test_handlers_are_put_back() -> None:
     before = signal.getsignal(signal.SIGINT)
     with stop_on_signals(lambda: None):
