@@ -20,7 +20,9 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 @pytest.fixture
-def lines():
+def lines(monkeypatch):
+    # Other tests of this process may have begun a run.
+    monkeypatch.setattr(journal, "_bound", {})
     with logged_json() as read:
         yield read
 
@@ -38,8 +40,7 @@ def test_a_line_says_when_what_and_about_what(lines):
     ]
 
 
-def test_all_lines_tell_what_was_bound_unless_they_know_better(lines, monkeypatch):
-    monkeypatch.setattr(journal, "_bound", {})
+def test_all_lines_tell_what_was_bound_unless_they_know_better(lines):
     journal.bind(run="r", worker="w")
     logging.getLogger("farm.x").warning("theirs")
     journal.tell("x", "ours", run="s")
