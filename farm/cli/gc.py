@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from farm.cli.ledger import open_ledger
-from farm.cli.screen import say, size_text
+from farm.cli.screen import say
+from farm.wording import size_text
 
 
 def clean_up(

@@ -3,7 +3,7 @@
 import shlex
 
 from farm.cli.muster import Muster
-from farm.cli.screen import duration_text, say, size_text
+from farm.cli.screen import duration_text, say
 from farm.cli.usage_table import estimated, measured, table
 from farm.estimate import CONFIDENCE, Estimate, estimate_from, kept_estimate
 from farm.ledger import Ledger
@@ -13,6 +13,7 @@ from farm.record import Status
 from farm.run import RunReport, RunState
 from farm.spec import Job
 from farm.storage import redact
+from farm.wording import size_text
 
 _MILLION = 1_000_000
 

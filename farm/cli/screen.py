@@ -4,6 +4,8 @@ from decimal import Decimal
 
 import typer
 
+from farm.wording import escaped
+
 
 def say(text: str, *, to_stderr: bool = False) -> None:
     """Prints a line or several; see `printable`."""
@@ -11,24 +13,8 @@ def say(text: str, *, to_stderr: bool = False) -> None:
 
 
 def printable(text: str) -> str:
-    """The text with control characters escaped: names and messages come from untrusted files."""
-    if text.isprintable():
-        return text
-    return "".join(
-        one
-        if one.isprintable() or one == "\n"
-        else one.encode("unicode_escape", "replace").decode()
-        for one in text
-    )
-
-
-def size_text(size_bytes: float) -> str:
-    """A number of bytes for people: `1.5 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size_bytes < 1000:
-            return f"{size_bytes:.3g} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:,.1f} TB"
+    """The text as a terminal may have it, its lines apart."""
+    return escaped(text, keep="\n")
 
 
 def duration_text(seconds: float) -> str:

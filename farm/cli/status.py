@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from farm.cli.ledger import name_ledger
-from farm.cli.screen import duration_text, money_text, printable, say, size_text
+from farm.cli.screen import duration_text, money_text, printable, say
+from farm.wording import size_text
 
 if TYPE_CHECKING:
     from farm.run_status import Example, PassFigures, RunStatus

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from farm.cli.exit_code import ExitCode
-from farm.cli.screen import say, size_text
+from farm.cli.screen import say
+from farm.wording import size_text
 
 if TYPE_CHECKING:
     from farm.spec import Job

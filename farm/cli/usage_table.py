@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from farm.cli.screen import duration_text, money_text, size_text
+from farm.cli.screen import duration_text, money_text
 from farm.estimate import Estimate
 from farm.prices import Prices, Usage, cost_of
+from farm.wording import size_text
 
 _MILLION = 1_000_000
 _HOUR_SECONDS = 3600.0

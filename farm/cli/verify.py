@@ -12,7 +12,8 @@ import typer
 
 from farm.cli.exit_code import ExitCode
 from farm.cli.ledger import open_ledger
-from farm.cli.screen import say, size_text
+from farm.cli.screen import say
+from farm.wording import size_text
 
 if TYPE_CHECKING:
     from farm.audit import Checked, FaultKind

@@ -32,6 +32,7 @@ from farm.report.plots import (
 from farm.report.record_spool import Group, RecordSpool, spooled
 from farm.report.sample import by_code, quotas, spread
 from farm.report.stored_files import StoredFiles
+from farm.wording import size_text
 
 _GENERATOR = "thumbfarm report"
 _HEAD_BYTES = 4096
@@ -131,7 +132,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "size": words.size_text,
+        "size": size_text,
         "took": words.took_text,
         "rate": words.rate_text,
         "visible": words.visible,
@@ -177,8 +178,8 @@ def _facts(figures: Figures) -> list[tuple[str, str, str]]:
         ("entries", f"{figures.entries:,}", retried),
         ("done", f"{done:,}", _share(done, figures.entries)),
         ("failed", f"{figures.failures:,}", _share(figures.failures, figures.entries)),
-        ("files", f"{figures.files:,}", words.size_text(figures.bytes_written)),
-        ("read", words.size_text(figures.bytes_read), ""),
+        ("files", f"{figures.files:,}", size_text(figures.bytes_written)),
+        ("read", size_text(figures.bytes_read), ""),
         (
             "entries/s",
             words.rate_text(figures.begun.count / busy) if busy else "-",

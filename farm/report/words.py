@@ -2,30 +2,12 @@
 
 from datetime import UTC, datetime
 
+from farm.wording import escaped
+
 
 def visible(text: str, *, most: int = 500) -> str:
-    """The text, cut where it is too long, with what cannot be seen escaped.
-
-    Names and messages come from untrusted files: control characters, and those that turn the
-    direction of what follows, would show something else than what is there.
-    """
-    if len(text) > most:
-        text = f"{text[: most - 1]}…"
-    if text.isprintable():
-        return text
-    return "".join(
-        one if one.isprintable() else one.encode("unicode_escape", "replace").decode()
-        for one in text
-    )
-
-
-def size_text(size_bytes: float) -> str:
-    """A number of bytes: `1.5 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size_bytes < 999.5:
-            return f"{size_bytes:.3g} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:,.3g} TB"
+    """The text, cut where it is too long, with what cannot be seen escaped."""
+    return escaped(text if len(text) <= most else f"{text[: most - 1]}…")
 
 
 def took_text(milliseconds: float) -> str:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.cli.screen import duration_text, printable, size_text
+from farm.cli.screen import duration_text, printable
+from farm.wording import size_text
 
 
 @given(st.text())

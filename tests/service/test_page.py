@@ -11,7 +11,8 @@ from farm.errors import error_classes
 from farm.service.model import Job, Status, StoredFile, Task
 from farm.service.page.advice import advice_on
 from farm.service.page.login import WrongTries
-from farm.service.page.view import ago_text, job_view, size_text, took_text
+from farm.service.page.view import ago_text, job_view, took_text
+from farm.wording import size_text
 from tests.browser import browser
 from tests.service.live import FileServer, LiveServer
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from farm.service.model import Job, Status, StoredFile, Task
 from farm.service.page.advice import advice_on
+from farm.wording import size_text
 
 # What a browser may show on our origin without running anything that it holds.
 PICTURES = frozenset({"image/jpeg", "image/png", "image/webp"})
@@ -194,12 +195,3 @@ def ago_text(seconds: float) -> str:
 def exact_text(at: float) -> str:
     """A time as ISO 8601 has it."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
-
-
-def size_text(size_bytes: float) -> str:
-    """A number of bytes: `1.5 MB`."""
-    for unit in ("B", "kB", "MB"):
-        if size_bytes < 999.5:
-            return f"{size_bytes:.3g} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:.3g} GB"
