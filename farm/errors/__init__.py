@@ -161,7 +161,8 @@ __all__ = [
 
 
 def _tree(root: type[FarmError]) -> dict[str, type[FarmError]]:
-    found = {root.code: root}
+    # What inherits its code, as an engine's own kind of an error does, does not stand for it.
+    found = {root.code: root} if "code" in vars(root) else {}
     for child in root.__subclasses__():
         found |= _tree(child)
     return found

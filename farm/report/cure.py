@@ -79,8 +79,4 @@ def cure_of(code: str) -> str:
 def meaning_of(code: str) -> str:
     """What a code says; nothing where it is unknown, as from a newer farm."""
     known = error_classes().get(code)
-    if known is None:
-        return ""
-    # An error of one engine may be a kind of it, under the same code.
-    meant = next(each for each in known.__mro__ if "code" in vars(each))
-    return (meant.__doc__ or "").partition("\n")[0]
+    return (known.__doc__ or "").partition("\n")[0] if known is not None else ""
