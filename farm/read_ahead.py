@@ -8,7 +8,7 @@ from typing import TypeVar
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
-# A store in the same region answers in some 20 ms: 800 reads a second, in the memory of 16 results.
+# A store answers in tens of milliseconds: the wait is shared by so many, in the memory of as many.
 DEPTH = 16
 """Reads under way at once, where nothing else is said."""
 
