@@ -57,6 +57,18 @@ def test_a_worker_that_takes_long_to_start_anew_is_waited_for(cluster, notices, 
     assert notices == []
 
 
+def test_an_attempt_that_the_scheduler_forgot_is_sent_again(cluster, notices, tmp_path):
+    first, second = plan_shards(tmp_path, [{"sleep": 1.0}, {}], shard_entries=1)
+    cluster.submit(first, 1, is_final=False)
+    cluster.submit(second, 1, is_final=False)
+    futures = [each.future for each in cluster._flight._attempts.values()]
+    cluster._connection.client.cancel(futures, force=True)
+    outcomes = next_outcomes(cluster, 2)
+    assert {outcome.kind for outcome in outcomes} == {OutcomeKind.COMMITTED}
+    assert sorted(outcome.ref for outcome in outcomes) == [first, second]
+    assert notices == []
+
+
 def test_a_worker_that_only_starts_does_not_outlive_its_cluster(cluster):
     (pid,) = worker_pids(cluster)
     os.kill(pid, signal.SIGKILL)
